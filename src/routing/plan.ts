@@ -1,0 +1,130 @@
+import type { OperatingError } from '../lib/errors.js';
+import type { ShardName, } from '../topology/ring.js';
+import type { Touch } from '../topology/gate.js';
+import type { KeyType } from '../topology/keyspace.js';
+
+/** Where a key's value is found in one execution of the statement. */
+export type KeySource =
+  /** The `index`-th literal that the template lexer took out (0-based). `negated`: a minus sign stands before it. */
+  | { readonly type: 'literal'; readonly index: number; readonly negated: boolean }
+  /** `$n`, 0-based; `array`: `= ANY($n)`. */
+  | { readonly type: 'parameter'; readonly index: number; readonly array: boolean }
+  /** NULL: equals nothing. */
+  | { readonly type: 'null' };
+
+/** Which shards a statement concerns; says how to find them, never which they are. */
+export type Placement =
+  /** No table at all, or only reads of reference tables: any shard will do. */
+  | { readonly type: 'anywhere' }
+  | { readonly type: 'home' }
+  /** The owners of these values: rows can only be where one of them is owned. */
+  | { readonly type: 'keys'; readonly keyType: KeyType; readonly keys: readonly KeySource[] }
+  /** INSERT … VALUES: row i goes to the owner of rows[i]. */
+  | { readonly type: 'rows'; readonly keyType: KeyType; readonly rows: readonly KeySource[] }
+  /** Every serving shard: scatter, writes to reference tables, DDL. */
+  | { readonly type: 'every' }
+  /** Said by hand: comment hint or SET ringferry.shard. */
+  | { readonly type: 'shard'; readonly shard: ShardName }
+  | { readonly type: 'key-by-hand'; readonly key: string }
+  | { readonly type: 'refused'; readonly error: OperatingError };
+
+export type TransactionCommand =
+  | { readonly type: 'begin'; readonly isolation: 'read committed' | 'repeatable read' | 'serializable' | undefined }
+  | { readonly type: 'commit'; readonly chain: boolean }
+  | { readonly type: 'rollback'; readonly chain: boolean }
+  | { readonly type: 'savepoint' | 'release' | 'rollback-to'; readonly name: string };
+
+/** What a statement does to the session that outlives it. */
+export type SessionEffect =
+  /** `name` lower-cased. `local`: SET LOCAL, for this transaction only. */
+  | { readonly type: 'set'; readonly name: string; readonly local: boolean }
+  /** RESET name (or ALL when undefined). */
+  | { readonly type: 'reset'; readonly name: string | undefined }
+  | { readonly type: 'discard-all' }
+  /** Something that lives in the backend itself (temp table, LISTEN, session advisory lock, SQL PREPARE, WITH HOLD, LOAD, set_config): the session stays on its backend. */
+  | { readonly type: 'pin'; readonly reason: string };
+
+/** How answers of several shards become one. Column indexes are of the rows that the shards send. */
+export interface Merge {
+  /** Columns that the client sees, in order: each made from shard columns. */
+  readonly output: readonly MergeColumn[];
+  /** Shard columns that make a group; undefined when nothing is grouped. An empty list: one group, always present. */
+  readonly groupBy: readonly number[] | undefined;
+  readonly distinct: boolean;
+  readonly orderBy: readonly MergeOrder[];
+  readonly limit: LimitSource | undefined;
+  readonly offset: LimitSource | undefined;
+}
+
+export type MergeColumn =
+  | { readonly type: 'pass'; readonly column: number }
+  | { readonly type: 'count' | 'sum' | 'min' | 'max' | 'bool-and' | 'bool-or'; readonly column: number }
+  | { readonly type: 'avg'; readonly sum: number; readonly count: number };
+
+export interface MergeOrder {
+  readonly column: number;
+  readonly descending: boolean;
+  readonly nullsFirst: boolean;
+}
+
+export type LimitSource = { readonly type: 'constant'; readonly value: bigint } | KeySource;
+
+/** One statement understood once; cached by its template. Immutable. */
+export interface Plan {
+  /** First word(s) for counting and for command tags: 'SELECT', 'INSERT', 'CREATE TABLE' … */
+  readonly verb: string;
+  readonly access: 'read' | 'write' | 'ddl' | 'none';
+  readonly transaction: TransactionCommand | undefined;
+  readonly session: SessionEffect | undefined;
+  readonly placement: Placement;
+  /** Set when a SELECT may concern several shards. */
+  readonly merge: Merge | undefined;
+  /** COPY … FROM STDIN or TO STDOUT through the protocol; facts for splitting rows by owner. */
+  readonly copy: CopyPlan | undefined;
+  /** Reads or writes a sharded table. */
+  readonly usesSharded: boolean;
+  readonly writesReference: boolean;
+  /** The statement starts no transaction and must not run in one (VACUUM, CREATE INDEX CONCURRENTLY …). */
+  readonly isOutsideTransaction: boolean;
+}
+
+export interface CopyPlan {
+  readonly direction: 'in' | 'out';
+  readonly format: 'text' | 'csv' | 'binary';
+  /** Position of the shard key among the copied columns; -1 when the table is not sharded. */
+  readonly keyColumn: number;
+  readonly keyType: KeyType | undefined;
+  readonly delimiter: string;
+  readonly nullText: string;
+  readonly hasHeader: boolean;
+  readonly quote: string;
+  readonly escape: string;
+}
+
+/** A statement with its plan and the literals of this one text. */
+export interface PlannedStatement {
+  readonly sql: string;
+  readonly plan: Plan;
+  /** Literals in text order, undecoded source text (quotes and all). */
+  readonly literals: readonly string[];
+}
+
+/** The values bound to `$1 …`, as they came over the wire. */
+export interface ParameterValues {
+  readonly count: number;
+  /** Declared type of parameter `index`, 0 when the client left it open. */
+  typeOid(index: number): number;
+  /** 0 text, 1 binary. */
+  format(index: number): number;
+  /** undefined for NULL. */
+  bytes(index: number): Buffer | undefined;
+}
+
+/** Where one execution goes, at one epoch. */
+export interface Route {
+  /** Ascending; one or more. */
+  readonly shards: readonly ShardName[];
+  readonly touch: Touch;
+  /** For an INSERT split by owner: the row numbers of each shard. */
+  readonly rows: ReadonlyMap<ShardName, readonly number[]> | undefined;
+}
