@@ -1,0 +1,276 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import {
+  appendFile,
+  chmod,
+  chown,
+  cp,
+  mkdir,
+  mkdtemp,
+  open,
+  readFile,
+  rm,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { asError, OperatingError } from '../lib/errors.js';
+import { freePort } from './free-port.js';
+import type { PostgresBinaries } from './postgres-binaries.js';
+import { type RunAs, unprivilegedUser } from './run-as.js';
+
+/** Enough for a shard under a migration; not durable against a crash of the machine, because these servers are thrown away. */
+const SETTINGS: Readonly<Record<string, string>> = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  wal_level: 'logical',
+  max_wal_senders: '40',
+  max_replication_slots: '40',
+  max_prepared_transactions: '64',
+  max_connections: '200',
+  shared_buffers: '64MB',
+  max_wal_size: '512MB',
+  max_parallel_workers_per_gather: '0',
+  fsync: 'off',
+  full_page_writes: 'off',
+  synchronous_commit: 'on',
+  log_min_messages: 'warning',
+  log_line_prefix: '%m [%p] %a ',
+};
+
+export interface PostgresOptions {
+  readonly binaries: PostgresBinaries;
+  /** How many; all begin as equal copies of one fresh cluster. */
+  readonly count: number;
+  /** Settings of postgresql.conf on top of the ones above. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** How everybody but the superuser `postgres` logs in; `postgres` is always trusted. */
+  readonly auth?: 'trust' | 'md5' | 'scram-sha-256';
+}
+
+/**
+ * Ends the server when our end of its stdin goes away, however we die, and removes its folder: nothing may be left
+ * running. $1 is the folder, the rest is the server's command line.
+ */
+const GUARD = `folder=$1; shift
+exec 3<&0
+"$@" </dev/null & server=$!
+echo $server
+( read -r word <&3; [ "$word" = keep ] || { : > "$folder/orphaned"; kill -QUIT $server 2>/dev/null; } ) & reader=$!
+wait $server; status=$?
+[ -e "$folder/orphaned" ] && rm -rf "$folder"
+kill $reader 2>/dev/null
+exit $status`;
+
+/** Starts Postgres servers on private folders and free ports. Their superuser is `postgres`, their encoding UTF8, their collation C. */
+export async function startPostgresServers(options: PostgresOptions): Promise<PostgresServer[]> {
+  const runAs = unprivilegedUser();
+  const folders = await Promise.all(Array.from({ length: options.count }, () => makeFolder(runAs)));
+  try {
+    const [first, ...others] = folders as [string, ...string[]];
+    await initialize(first, options, runAs);
+    await Promise.all(others.map((folder) => copyCluster(first, folder, runAs)));
+    const servers = folders.map((folder) => new PostgresServer(folder, options.binaries.folder, runAs));
+    await Promise.all(servers.map((server) => server.start()));
+    return servers;
+  } catch (error) {
+    await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
+    throw error;
+  }
+}
+
+/** One running Postgres. `stop` is for good; `crash` and `start` again keep folder and port. */
+export class PostgresServer {
+  readonly folder: string;
+  readonly #program: string;
+  readonly #runAs: RunAs | undefined;
+  #port = 0;
+  #processId = 0;
+  #child: ChildProcess | undefined;
+  #ended: Promise<void> = Promise.resolve();
+  readonly #onExit = () => this.#endAtExit();
+
+  constructor(folder: string, binaries: string, runAs: RunAs | undefined) {
+    this.folder = folder;
+    this.#program = join(binaries, 'postgres');
+    this.#runAs = runAs;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** The postmaster's process id. */
+  get processId(): number {
+    return this.#processId;
+  }
+
+  url(database = 'postgres', user = 'postgres'): string {
+    return `postgres://${user}@127.0.0.1:${this.#port}/${database}`;
+  }
+
+  /** Starts it, on the same port as before if it ran before; resolves when it takes connections. */
+  async start(): Promise<void> {
+    const mayChoosePort = this.#port === 0;
+    for (let attempt = 1; ; attempt++) {
+      if (mayChoosePort) this.#port = await freePort();
+      const failure = await this.#launch();
+      if (failure === undefined) return;
+      const isPortTaken = failure.includes('Address already in use');
+      if (!mayChoosePort || !isPortTaken || attempt === 5)
+        throw new OperatingError('internal', `Postgres did not start: ${failure}`);
+    }
+  }
+
+  /** Ends it at once, as a power cut would; the folder stays and `start` recovers it. */
+  async crash(): Promise<void> {
+    this.#signal('SIGQUIT');
+    await this.#ended;
+  }
+
+  /** Freezes it; everyone who talks to it waits. Signals reach one process only, so each backend is frozen too. */
+  async freeze(): Promise<void> {
+    for (const id of [this.#processId, ...(await this.#backends())]) process.kill(id, 'SIGSTOP');
+  }
+
+  async thaw(): Promise<void> {
+    for (const id of [this.#processId, ...(await this.#backends())]) process.kill(id, 'SIGCONT');
+  }
+
+  /** Ends it at once and removes its folder. */
+  async stop(): Promise<void> {
+    process.off('exit', this.#onExit);
+    this.#signal('SIGQUIT');
+    await this.#ended;
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  /** The end of the server's own log. */
+  async log(): Promise<string> {
+    return (await readFile(join(this.folder, 'server.log'), 'utf8').catch(() => '')).slice(-4000);
+  }
+
+  /** Returns why it did not start, or undefined. */
+  async #launch(): Promise<string | undefined> {
+    const log = await open(join(this.folder, 'server.log'), 'w');
+    const command = [this.#program, '-D', join(this.folder, 'data'), '-p', String(this.#port)];
+    const isGuarded = process.platform !== 'win32';
+    const child = isGuarded
+      ? spawn('/bin/sh', ['-c', GUARD, 'sh', this.folder, ...command], {
+          ...this.#runAs,
+          cwd: this.folder,
+          detached: true,
+          stdio: ['pipe', 'pipe', log.fd],
+        })
+      : spawn(command[0]!, command.slice(1), { cwd: this.folder, stdio: ['ignore', 'ignore', log.fd] });
+    await log.close();
+    this.#child = child;
+    this.#ended = new Promise((resolve) => {
+      child.once('exit', () => resolve());
+      child.once('error', () => resolve());
+    });
+    child.stdin?.on('error', () => {});
+    if (!isGuarded) this.#processId = child.pid ?? 0;
+    child.stdout?.once('data', (chunk: Buffer) => {
+      this.#processId = Number.parseInt(chunk.toString(), 10);
+    });
+    process.off('exit', this.#onExit);
+    process.once('exit', this.#onExit);
+    return this.#untilReady(child);
+  }
+
+  async #untilReady(child: ChildProcess): Promise<string | undefined> {
+    const deadline = Date.now() + 60_000;
+    while (Date.now() < deadline) {
+      if (child.exitCode !== null || child.signalCode !== null)
+        return (await this.log()).trim() || 'it ended without a word';
+      const status = await readFile(join(this.folder, 'data', 'postmaster.pid'), 'utf8').catch(() => '');
+      const [processId, , , port, , , , state] = status.split('\n');
+      // A crashed server leaves its file behind: only the new one's own words count.
+      const isOurs =
+        this.#processId !== 0 && Number(processId) === this.#processId && Number(port) === this.#port;
+      if (isOurs && state?.trim() === 'ready') return undefined;
+      await sleep(10);
+    }
+    await this.crash();
+    return `it was not ready within 60 s: ${(await this.log()).trim()}`;
+  }
+
+  async #backends(): Promise<number[]> {
+    const path = `/proc/${this.#processId}/task/${this.#processId}/children`;
+    return (await readFile(path, 'utf8').catch(() => '')).split(' ').filter(Boolean).map(Number);
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    child.stdin?.end('keep\n');
+    try {
+      if (this.#processId !== 0) process.kill(this.#processId, signal);
+      else child.kill(signal);
+      if (this.#processId !== 0) process.kill(this.#processId, 'SIGCONT');
+    } catch {
+      // It has ended in the meantime, which is what was wanted.
+    }
+  }
+
+  #endAtExit(): void {
+    this.#signal('SIGQUIT');
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+const run = promisify(execFile);
+
+async function makeFolder(runAs: RunAs | undefined): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'ringferry-pg-'));
+  await chmod(folder, 0o711);
+  if (runAs !== undefined) await chown(folder, runAs.uid, runAs.gid);
+  return folder;
+}
+
+async function initialize(folder: string, options: PostgresOptions, runAs: RunAs | undefined): Promise<void> {
+  const data = join(folder, 'data');
+  const program = join(options.binaries.folder, 'initdb');
+  const args = [
+    '-D',
+    data,
+    '-U',
+    'postgres',
+    '-A',
+    'trust',
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '--no-sync',
+    '--no-instructions',
+  ];
+  await run(program, args, { ...runAs, cwd: folder, env: { ...process.env, LC_ALL: 'C', TZ: 'UTC' } }).catch(
+    (error: unknown) => {
+      throw new OperatingError('internal', `initdb failed: ${asError(error).message}`, { cause: error });
+    },
+  );
+  const settings = Object.entries({ ...SETTINGS, ...options.settings });
+  await appendFile(
+    join(data, 'postgresql.conf'),
+    settings.map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`).join(''),
+  );
+  const auth = options.auth ?? 'trust';
+  if (auth === 'trust') return;
+  const rules = [
+    'host all postgres 127.0.0.1/32 trust',
+    'host replication postgres 127.0.0.1/32 trust',
+    `host all all 127.0.0.1/32 ${auth}`,
+  ];
+  await writeFile(join(data, 'pg_hba.conf'), `${rules.join('\n')}\n`);
+}
+
+/** A copied cluster is the same as an initialized one and takes a tenth of the time. */
+async function copyCluster(from: string, to: string, runAs: RunAs | undefined): Promise<void> {
+  if (process.platform === 'win32') return cp(join(from, 'data'), join(to, 'data'), { recursive: true });
+  await mkdir(join(to, 'data'), { mode: 0o700, recursive: true });
+  if (runAs !== undefined) await chown(join(to, 'data'), runAs.uid, runAs.gid);
+  await run('cp', ['-R', `${join(from, 'data')}/.`, join(to, 'data')], { ...runAs, cwd: to });
+}
