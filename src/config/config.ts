@@ -80,7 +80,12 @@ export interface MigrationConfig {
 
 export interface Config {
   readonly path: string | undefined;
-  readonly listen: { readonly postgres: HostPort | undefined; readonly mysql: HostPort | undefined; readonly admin: HostPort | undefined; readonly http: HostPort | undefined };
+  readonly listen: {
+    readonly postgres: HostPort | undefined;
+    readonly mysql: HostPort | undefined;
+    readonly admin: HostPort | undefined;
+    readonly http: HostPort | undefined;
+  };
   readonly workers: number | 'auto';
   readonly store: { readonly kind: 'file'; readonly path: string };
   readonly tls: TlsConfig | undefined;

@@ -1,0 +1,139 @@
+import type { z } from 'zod';
+import { didYouMean } from './mistakes.js';
+import { configSchema } from './schema.js';
+import type { ConfigSource, Path } from './source.js';
+
+/** Turns what the schema found into a mistake that says what to write. */
+export function reportIssue(source: ConfigSource, issue: z.core.$ZodIssue): void {
+  const path = issue.path as Path;
+  if (issue.code === 'unrecognized_keys') {
+    const known = keysOf(configSchema, path);
+    for (const key of issue.keys) {
+      const meant = didYouMean(key, known);
+      const remedy = meant ?? `one of ${known.join(', ')}`;
+      source.report(
+        [...path, key],
+        meant === undefined ? 'is not a setting' : `is not a setting; did you mean ${meant}?`,
+        remedy,
+        'key',
+      );
+    }
+    return;
+  }
+  const { message, remedy } = explainIssue(source, issue, path);
+  source.report(path, message, remedy);
+}
+
+function explainIssue(
+  source: ConfigSource,
+  issue: z.core.$ZodIssue,
+  path: Path,
+): { message: string; remedy: string | undefined } {
+  const value = valueAt(source.value(), path);
+  const example = exampleFor(path);
+  if (value === undefined) return { message: 'is missing', remedy: example };
+  if (value === null) return { message: 'is empty', remedy: example };
+  const shown =
+    typeof value === 'object' ? (Array.isArray(value) ? 'a list' : 'a map') : JSON.stringify(value);
+  if (issue.code === 'invalid_value')
+    return { message: `${shown} is not known here`, remedy: oneOf(issue.values, String(value)) };
+  if (issue.code === 'invalid_union' && 'options' in issue)
+    return { message: `${shown} is not known here`, remedy: oneOf(issue.options as string[], String(value)) };
+  if (issue.code === 'invalid_union') return { message: `${shown} is not allowed here`, remedy: example };
+  if (issue.code === 'too_small')
+    return {
+      message: typeof value === 'number' ? `${shown} is too small` : 'is empty',
+      remedy: example ?? `at least ${issue.minimum}`,
+    };
+  if (issue.code === 'too_big') return { message: `${shown} is too big`, remedy: `at most ${issue.maximum}` };
+  if (issue.code === 'invalid_type') {
+    const expected =
+      issue.expected === 'int' ? 'a whole number' : (EXPECTED_WORDS[issue.expected] ?? issue.expected);
+    const isUnquoted = issue.expected === 'string' && typeof value !== 'object';
+    return {
+      message: `${shown} is not ${expected}`,
+      remedy: isUnquoted ? `"${value}" (in quotes)` : example,
+    };
+  }
+  return { message: issue.message, remedy: example };
+}
+
+const EXPECTED_WORDS: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  boolean: 'true or false',
+  object: 'a map of settings',
+  record: 'a map of names',
+  array: 'a list',
+};
+
+function oneOf(values: readonly unknown[], wrong: string): string {
+  const words = values.map(String);
+  return didYouMean(wrong, words) ?? words.join(' or ');
+}
+
+/** What to write at a path; `*` stands for any name or index. */
+const EXAMPLES: Readonly<Record<string, string>> = {
+  'listen.postgres': 'postgres: 127.0.0.1:6432',
+  'listen.admin': 'admin: 127.0.0.1:6433 (or false)',
+  'listen.http': 'http: 127.0.0.1:9432 (or false)',
+  workers: 'workers: 1',
+  store: 'store: { kind: file, path: ./ringferry-state }',
+  'store.kind': 'kind: file',
+  'store.path': 'path: ./ringferry-state',
+  users: 'users: [ { name: app, password: "${APP_PASSWORD}" } ]',
+  'users.*': '{ name: app, password: "${APP_PASSWORD}" }',
+  'users.*.name': 'name: app',
+  databases: 'databases: { shop: { shards: { a: { url: postgres://app@127.0.0.1:5432/shop } } } }',
+  'databases.*': 'shop: { shards: { a: { url: postgres://app@127.0.0.1:5432/shop } } }',
+  'databases.*.shards': 'shards: { a: { url: postgres://app@127.0.0.1:5432/shop } }',
+  'databases.*.shards.*': 'a: { url: postgres://app@127.0.0.1:5432/shop }',
+  'databases.*.shards.*.url': 'url: postgres://app@127.0.0.1:5432/shop',
+  'databases.*.tables.*': 'orders: { key: customer_id }, or { reference: true }',
+  'databases.*.tables.*.reference': 'reference: true, or leave the table out: it then lives on home',
+};
+
+function exampleFor(path: Path): string | undefined {
+  for (const [pattern, example] of Object.entries(EXAMPLES)) {
+    const parts = pattern.split('.');
+    if (
+      parts.length === path.length &&
+      parts.every((part, index) => part === '*' || part === String(path[index]))
+    )
+      return example;
+  }
+  return undefined;
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  let current = value;
+  for (const part of path) {
+    if (typeof current !== 'object' || current === null) return undefined;
+    current = (current as Record<string | number, unknown>)[part];
+  }
+  return current;
+}
+
+/** The settings that exist at a path, found by walking the schema. */
+function keysOf(type: z.ZodType, path: Path): string[] {
+  const definition = type.def as unknown as SchemaDefinition;
+  if (definition.innerType !== undefined) return keysOf(definition.innerType, path);
+  const [head, ...rest] = path;
+  if (definition.options !== undefined)
+    return [...new Set(definition.options.flatMap((option) => keysOf(option, path)))];
+  if (definition.shape !== undefined) {
+    if (head === undefined) return Object.keys(definition.shape);
+    const child = definition.shape[String(head)];
+    return child === undefined ? [] : keysOf(child, rest);
+  }
+  const element = definition.valueType ?? definition.element;
+  return element === undefined || head === undefined ? [] : keysOf(element, rest);
+}
+
+interface SchemaDefinition {
+  readonly innerType?: z.ZodType;
+  readonly options?: readonly z.ZodType[];
+  readonly shape?: Readonly<Record<string, z.ZodType>>;
+  readonly valueType?: z.ZodType;
+  readonly element?: z.ZodType;
+}
