@@ -41,6 +41,7 @@ export class Gate {
   readonly #inside = new Set<Ticket>();
   #waiting: { ticket: Ticket; touch: Touch; open: () => void }[] = [];
   #drained: (() => void)[] = [];
+  readonly #passages = new Set<{ readonly inside: Set<Ticket>; readonly resolve: () => void }>();
   /** Statements that had to wait, and the longest wait of the last hold in milliseconds. */
   heldTotal = 0;
   lastHoldMs = 0;
@@ -48,7 +49,8 @@ export class Gate {
 
   /** Enters at once and returns undefined, or returns a promise after which the caller routes anew and tries again. */
   enter(ticket: Ticket, touch: Touch): Promise<void> | undefined {
-    const isInsideAlready = this.#hold !== undefined && ticket.touches.some((earlier) => concerns(this.#hold!, earlier));
+    const isInsideAlready =
+      this.#hold !== undefined && ticket.touches.some((earlier) => concerns(this.#hold!, earlier));
     if (this.#hold !== undefined && !isInsideAlready && concerns(this.#hold, touch)) {
       this.heldTotal++;
       return new Promise((resolve) => this.#waiting.push({ ticket, touch, open: resolve }));
@@ -60,13 +62,19 @@ export class Gate {
 
   leave(ticket: Ticket): void {
     ticket.touches = [];
+    for (const passage of this.#passages) {
+      if (!passage.inside.delete(ticket) || passage.inside.size > 0) continue;
+      this.#passages.delete(passage);
+      passage.resolve();
+    }
     if (!this.#inside.delete(ticket) || this.#drained.length === 0 || !this.isDrained()) return;
     for (const resolve of this.#drained.splice(0)) resolve();
   }
 
   /** Begins to hold; at most one hold at a time. */
   hold(hold: Hold): void {
-    if (this.#hold !== undefined) throw new OperatingError('migration', 'another cutover of this database is holding statements');
+    if (this.#hold !== undefined)
+      throw new OperatingError('migration', 'another cutover of this database is holding statements');
     this.#hold = hold;
     this.#heldSinceMs = performance.now();
   }
@@ -74,7 +82,8 @@ export class Gate {
   isDrained(): boolean {
     const hold = this.#hold;
     if (hold === undefined) return true;
-    for (const ticket of this.#inside) if (ticket.touches.some((touch) => concerns(hold, touch))) return false;
+    for (const ticket of this.#inside)
+      if (ticket.touches.some((touch) => concerns(hold, touch))) return false;
     return true;
   }
 
@@ -82,6 +91,18 @@ export class Gate {
   drained(): Promise<void> {
     if (this.isDrained()) return Promise.resolve();
     return new Promise((resolve) => this.#drained.push(resolve));
+  }
+
+  /**
+   * Resolves when every transaction that is inside now and touches sharded tables as a whole has left; holds nobody
+   * back. After it no statement is running that was scattered by an earlier epoch, and no such snapshot is read.
+   */
+  passed(): Promise<void> {
+    const inside = new Set(
+      [...this.#inside].filter((ticket) => ticket.touches.some((touch) => touch.sharded)),
+    );
+    if (inside.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#passages.add({ inside, resolve }));
   }
 
   /** Ends the hold and lets the waiting statements route anew. Returns how long it held, in milliseconds. */

@@ -1,7 +1,16 @@
 import type { ShardName } from './ring.js';
 
 /** What a key column's type family is; decides the one canonical text that is hashed. */
-export type KeyType = 'integer' | 'text' | 'bpchar' | 'uuid' | 'numeric' | 'date' | 'timestamp' | 'timestamptz' | 'bytes';
+export type KeyType =
+  | 'integer'
+  | 'text'
+  | 'bpchar'
+  | 'uuid'
+  | 'numeric'
+  | 'date'
+  | 'timestamp'
+  | 'timestamptz'
+  | 'bytes';
 
 export interface Column {
   readonly name: string;

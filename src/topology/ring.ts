@@ -63,11 +63,15 @@ export class Ring {
       low = point.token + 1n;
     }
     const last = this.points.at(-1)!;
-    if (last.token !== TOKEN_MAX) result.push({ range: { low, high: TOKEN_MAX }, owner: this.points[0]!.owner });
+    if (last.token !== TOKEN_MAX)
+      result.push({ range: { low, high: TOKEN_MAX }, owner: this.points[0]!.owner });
     return result;
   }
 }
 
 export function vnodePoints(shard: ShardName, vnodes: number): Point[] {
-  return Array.from({ length: vnodes }, (_, index) => ({ token: tokenOf(`${shard}#${index}`), owner: shard }));
+  return Array.from({ length: vnodes }, (_, index) => ({
+    token: tokenOf(`${shard}#${index}`),
+    owner: shard,
+  }));
 }

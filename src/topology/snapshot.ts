@@ -24,6 +24,8 @@ export interface ShardEntry {
   readonly url: string;
   /** False while it is only being filled: it owns nothing and reference writes reach it through the migration. */
   readonly isServing: boolean;
+  /** Who knows its URL: the config (also when left out), or the store because a migration added the shard by URL. */
+  readonly origin?: 'config' | 'store';
 }
 
 /** One database's topology at one epoch. Immutable: a change is a new snapshot with a greater epoch. */
@@ -38,7 +40,10 @@ export interface Snapshot {
 
 /** Shards that answer statements, ascending. */
 export function servingShards(snapshot: Snapshot): ShardName[] {
-  return snapshot.shards.filter((shard) => shard.isServing).map((shard) => shard.name).sort();
+  return snapshot.shards
+    .filter((shard) => shard.isServing)
+    .map((shard) => shard.name)
+    .sort();
 }
 
 /** Ranges of which `shard` may hold rows that it does not own at this epoch; a scatter must leave them out there. */
@@ -53,5 +58,7 @@ export function foreignRanges(snapshot: Snapshot, shard: ShardName): Range[] {
 
 /** The other shard that must have a write of `token` on `owner` before it is acknowledged; undefined when none. */
 export function mirrorOf(snapshot: Snapshot, token: Token): Move | undefined {
-  return snapshot.moves.find((move) => move.state !== 'copying' && move.ranges.some((range) => rangeHolds(range, token)));
+  return snapshot.moves.find(
+    (move) => move.state !== 'copying' && move.ranges.some((range) => rangeHolds(range, token)),
+  );
 }

@@ -31,7 +31,8 @@ export class Topology {
   }
 
   publish(next: Snapshot): void {
-    if (next.epoch <= this.#current.epoch) throw new RangeError(`epoch ${next.epoch} is not after ${this.#current.epoch}`);
+    if (next.epoch <= this.#current.epoch)
+      throw new RangeError(`epoch ${next.epoch} is not after ${this.#current.epoch}`);
     this.#current = next;
     for (const watch of this.#watchers) watch(next);
   }
