@@ -107,6 +107,14 @@ export interface MigrationEngine {
   verify(stream: AppliedStream, spec: StreamSpec, onProgress: (rows: number) => void, signal: AbortSignal): Promise<{ comparedRows: number; differences: ChunkDifference[] }>;
   /** Brings rows to what the source has. Only before the cutover. */
   repair(spec: StreamSpec, differences: readonly ChunkDifference[]): Promise<void>;
+  /** Rows of a task without a snapshot, from the database's statistics: for a dry run only. */
+  estimateRows?(address: ShardAddress, task: CopyTask): Promise<number>;
+  /*
+   * Fences. `migration` names the fence: the migration's id for the moving rows on their sources; the id with `r` behind
+   * it for the rollback's fence on the targets; the id with `f` behind it for the short one around writes of reference
+   * tables (tasks with selection `all`) on their home. One database can have all three. Lowering a fence that was never
+   * raised or prepared is no error, and `removeTraces` is called for each of the three names.
+   */
   /** Installs the fence's machinery ahead of time; refuses nothing yet. */
   prepareFence(address: ShardAddress, migration: string, tasks: readonly CopyTask[]): Promise<void>;
   /** Refuses new writers in the tasks' rows and waits for those inside; rejects at the deadline with the fence down again. */

@@ -19,6 +19,9 @@ export interface RecordMove {
   readonly ranges: readonly RecordRange[];
 }
 
+/** A vnode: `[token as decimal text, owner]`. */
+export type RecordPoint = readonly [string, ShardName];
+
 /** What one table's copy from one source has done so far. */
 export interface CopyProgress {
   readonly source: ShardName;
@@ -45,6 +48,10 @@ export interface MigrationRecord {
   /** Phase in which it failed, and why. */
   failure: { phase: Phase; message: string } | undefined;
   readonly moves: readonly RecordMove[];
+  /** The ring's points before and after the cutover. */
+  readonly ring: { readonly before: readonly RecordPoint[]; readonly after: readonly RecordPoint[] };
+  /** Tables that the backfill copied (`schema.name`): a cutover with others would leave rows behind. */
+  tables: string[];
   readonly options: MigrationOptions;
   /** Objects made (or about to be made) in databases, so that cleanup finds them whatever died: written before each is made. */
   objects: { shard: ShardName; type: string; name: string; note?: string }[];

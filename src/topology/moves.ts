@@ -106,7 +106,9 @@ export function intersection(a: readonly Range[], b: readonly Range[]): Range[] 
   while (i < a.length && j < b.length) {
     const left = a[i]!;
     const right = b[j]!;
+    // biome-ignore lint/complexity/useMathMinMax: Math.max takes no bigint
     const low = left.low > right.low ? left.low : right.low;
+    // biome-ignore lint/complexity/useMathMinMax: Math.min takes no bigint
     const high = left.high < right.high ? left.high : right.high;
     if (low <= high) common.push({ low, high });
     if (left.high < right.high) i++;
