@@ -1,0 +1,170 @@
+import { createHash } from 'node:crypto';
+
+/** What a shop's developer would write for one Postgres; nothing in it knows about shards. */
+export const SHOP_SCHEMA = `
+CREATE TABLE countries (
+  code char(2) PRIMARY KEY,
+  name text NOT NULL
+);
+CREATE TABLE customers (
+  id      uuid PRIMARY KEY,
+  name    text NOT NULL,
+  country char(2) NOT NULL REFERENCES countries,
+  points  bigint NOT NULL DEFAULT 0,
+  joined  timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE orders (
+  customer_id uuid NOT NULL REFERENCES customers,
+  id          uuid NOT NULL,
+  status      text NOT NULL CHECK (status IN ('placed', 'shipped', 'delivered')),
+  total_cents bigint NOT NULL,
+  placed      timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (customer_id, id)
+);
+CREATE TABLE order_items (
+  customer_id uuid NOT NULL,
+  order_id    uuid NOT NULL,
+  line        int NOT NULL,
+  product     text NOT NULL,
+  quantity    int NOT NULL,
+  price_cents bigint NOT NULL,
+  PRIMARY KEY (customer_id, order_id, line),
+  FOREIGN KEY (customer_id, order_id) REFERENCES orders
+);`;
+
+/** How the shop's tables are declared to Ringferry. */
+export const SHOP_TABLES = {
+  customers: { key: 'id' },
+  orders: { key: 'customer_id' },
+  order_items: { key: 'customer_id' },
+  countries: { reference: true },
+} as const;
+
+export const COUNTRIES: readonly (readonly [code: string, name: string])[] = [
+  ['AR', 'Argentina'],
+  ['AT', 'Austria'],
+  ['BR', 'Brazil'],
+  ['CA', 'Canada'],
+  ['CL', 'Chile'],
+  ['CZ', 'Czechia'],
+  ['DE', 'Germany'],
+  ['DK', 'Denmark'],
+  ['EG', 'Egypt'],
+  ['ES', 'Spain'],
+  ['FI', 'Finland'],
+  ['FR', 'France'],
+  ['GB', 'United Kingdom'],
+  ['GR', 'Greece'],
+  ['IE', 'Ireland'],
+  ['IN', 'India'],
+  ['IS', 'Iceland'],
+  ['IT', 'Italy'],
+  ['JP', 'Japan'],
+  ['KE', 'Kenya'],
+  ['KR', 'South Korea'],
+  ['MA', 'Morocco'],
+  ['MX', 'Mexico'],
+  ['NG', 'Nigeria'],
+  ['NL', 'Netherlands'],
+  ['NO', 'Norway'],
+  ['NZ', 'New Zealand'],
+  ['PL', 'Poland'],
+  ['PT', 'Portugal'],
+  ['SE', 'Sweden'],
+  ['US', 'United States'],
+  ['ZA', 'South Africa'],
+];
+
+const FIRST_NAMES = [
+  'Ada',
+  'Björn',
+  'Chloé',
+  'Deniz',
+  'Emeka',
+  'Fatima',
+  'Grace',
+  'Hedy',
+  'Ivan',
+  'Jun',
+  'Kofi',
+  'Lucía',
+  'Mei',
+  'Nils',
+  'Oluchi',
+  'Petra',
+];
+const LAST_NAMES = [
+  'Andersson',
+  'Boole',
+  'Curie',
+  'Dijkstra',
+  'Eze',
+  'Ferreira',
+  'Gödel',
+  'Hopper',
+  'Ito',
+  'Jensen',
+  'Kovács',
+  'Lovelace',
+  'Mbeki',
+  "O'Neil",
+  'Östlund',
+  'Pereira',
+];
+const PRODUCTS = [
+  'lamp',
+  'kettle',
+  'bicycle',
+  'notebook',
+  'coat',
+  'chair',
+  'camera',
+  'teapot',
+  'rucksack',
+  'globe',
+  'clock',
+  'telescope',
+];
+
+export interface Customer {
+  readonly id: string;
+  readonly name: string;
+  readonly country: string;
+}
+
+export interface OrderItem {
+  readonly product: string;
+  readonly quantity: number;
+  readonly priceCents: number;
+}
+
+/** The n-th customer, the same on every run. */
+export function customerOf(index: number): Customer {
+  const bytes = createHash('md5').update(`customer ${index}`).digest();
+  const pick = (list: readonly string[], at: number) => list[bytes[at]! % list.length]!;
+  return {
+    id: asUuid(bytes),
+    name: `${pick(FIRST_NAMES, 1)} ${pick(LAST_NAMES, 2)}`,
+    country: COUNTRIES[bytes[3]! % COUNTRIES.length]![0],
+  };
+}
+
+/** One to four items; `random` gives numbers in [0, 1). */
+export function someItems(random: () => number): OrderItem[] {
+  return Array.from({ length: 1 + Math.floor(random() * 4) }, () => ({
+    product: PRODUCTS[Math.floor(random() * PRODUCTS.length)]!,
+    quantity: 1 + Math.floor(random() * 3),
+    priceCents: 100 + Math.floor(random() * 20_000),
+  }));
+}
+
+export function totalOf(items: readonly OrderItem[]): number {
+  return items.reduce((total, item) => total + item.quantity * item.priceCents, 0);
+}
+
+function asUuid(bytes: Buffer): string {
+  const copy = Buffer.from(bytes);
+  copy[6] = (copy[6]! & 0x0f) | 0x40;
+  copy[8] = (copy[8]! & 0x3f) | 0x80;
+  return copy.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
