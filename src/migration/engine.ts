@@ -94,6 +94,8 @@ export interface MigrationEngine {
   /** Empties the selected rows on the target: before a copy is started again. */
   clearTarget(target: ShardAddress, tasks: readonly CopyTask[]): Promise<void>;
   openStream(spec: StreamSpec, signal: AbortSignal): Promise<AppliedStream>;
+  /** Drops what a stopped stream that is never opened again keeps in its databases (its slot holds log back). */
+  dropStream?(spec: StreamSpec): Promise<void>;
   /** The slot for the way back, made before the cutover. */
   prepareReverse(spec: StreamSpec): Promise<void>;
   /** End of what is committed in the log now. */
