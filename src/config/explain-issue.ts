@@ -1,13 +1,13 @@
 import type { z } from 'zod';
 import { didYouMean } from './mistakes.js';
-import { configSchema } from './schema.js';
+import { listSettings, namesAt } from './settings.js';
 import type { ConfigSource, Path } from './source.js';
 
 /** Turns what the schema found into a mistake that says what to write. */
 export function reportIssue(source: ConfigSource, issue: z.core.$ZodIssue): void {
   const path = issue.path as Path;
   if (issue.code === 'unrecognized_keys') {
-    const known = keysOf(configSchema, path);
+    const known = namesAt(path);
     for (const key of issue.keys) {
       const meant = didYouMean(key, known);
       const remedy = meant ?? `one of ${known.join(', ')}`;
@@ -47,8 +47,7 @@ function explainIssue(
     };
   if (issue.code === 'too_big') return { message: `${shown} is too big`, remedy: `at most ${issue.maximum}` };
   if (issue.code === 'invalid_type') {
-    const expected =
-      issue.expected === 'int' ? 'a whole number' : (EXPECTED_WORDS[issue.expected] ?? issue.expected);
+    const expected = EXPECTED_WORDS[issue.expected] ?? issue.expected;
     const isUnquoted = issue.expected === 'string' && typeof value !== 'object';
     return {
       message: `${shown} is not ${expected}`,
@@ -60,6 +59,7 @@ function explainIssue(
 
 const EXPECTED_WORDS: Readonly<Record<string, string>> = {
   string: 'text',
+  int: 'a whole number',
   number: 'a number',
   boolean: 'true or false',
   object: 'a map of settings',
@@ -94,15 +94,19 @@ const EXAMPLES: Readonly<Record<string, string>> = {
 };
 
 function exampleFor(path: Path): string | undefined {
-  for (const [pattern, example] of Object.entries(EXAMPLES)) {
-    const parts = pattern.split('.');
-    if (
-      parts.length === path.length &&
-      parts.every((part, index) => part === '*' || part === String(path[index]))
-    )
-      return example;
-  }
-  return undefined;
+  const example = Object.entries(EXAMPLES).find(([pattern]) => matches(pattern, path))?.[1];
+  if (example !== undefined) return example;
+  const fallback = listSettings().find((setting) =>
+    matches(setting.path.replaceAll('[]', '.*'), path),
+  )?.default;
+  return fallback === undefined ? undefined : `${path.at(-1)}: ${fallback}`;
+}
+
+function matches(pattern: string, path: Path): boolean {
+  const parts = pattern.split('.');
+  return (
+    parts.length === path.length && parts.every((part, index) => part === '*' || part === String(path[index]))
+  );
 }
 
 function valueAt(value: unknown, path: Path): unknown {
@@ -112,28 +116,4 @@ function valueAt(value: unknown, path: Path): unknown {
     current = (current as Record<string | number, unknown>)[part];
   }
   return current;
-}
-
-/** The settings that exist at a path, found by walking the schema. */
-function keysOf(type: z.ZodType, path: Path): string[] {
-  const definition = type.def as unknown as SchemaDefinition;
-  if (definition.innerType !== undefined) return keysOf(definition.innerType, path);
-  const [head, ...rest] = path;
-  if (definition.options !== undefined)
-    return [...new Set(definition.options.flatMap((option) => keysOf(option, path)))];
-  if (definition.shape !== undefined) {
-    if (head === undefined) return Object.keys(definition.shape);
-    const child = definition.shape[String(head)];
-    return child === undefined ? [] : keysOf(child, rest);
-  }
-  const element = definition.valueType ?? definition.element;
-  return element === undefined || head === undefined ? [] : keysOf(element, rest);
-}
-
-interface SchemaDefinition {
-  readonly innerType?: z.ZodType;
-  readonly options?: readonly z.ZodType[];
-  readonly shape?: Readonly<Record<string, z.ZodType>>;
-  readonly valueType?: z.ZodType;
-  readonly element?: z.ZodType;
 }

@@ -14,6 +14,13 @@ import type { Mistake } from './mistakes.js';
 
 export type Path = readonly (string | number)[];
 
+export function formatPath(path: Path): string {
+  return path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`))
+    .join('')
+    .replace(/^\./, '');
+}
+
 /** A configuration file's text with positions: parses YAML, expands `${ENV}`, and finds the line of any path. */
 export class ConfigSource {
   readonly mistakes: Mistake[] = [];
@@ -46,7 +53,7 @@ export class ConfigSource {
       )
     )
       return;
-    this.mistakes.push({ line, column, path: path.join('.'), message, remedy });
+    this.mistakes.push({ line, column, path: formatPath(path), message, remedy });
   }
 
   /** Reads an unquoted variable's text at `path` as a number or boolean, where one is wanted. True if it changed. */
