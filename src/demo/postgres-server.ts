@@ -1,23 +1,12 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { rmSync } from 'node:fs';
-import {
-  appendFile,
-  chmod,
-  chown,
-  cp,
-  mkdir,
-  mkdtemp,
-  open,
-  readFile,
-  rm,
-  writeFile,
-} from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { appendFile, chmod, chown, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { asError, OperatingError } from '../lib/errors.js';
 import { freePort } from './free-port.js';
+import { GuardedProcess } from './guarded-process.js';
 import type { PostgresBinaries } from './postgres-binaries.js';
 import { type RunAs, unprivilegedUser } from './run-as.js';
 
@@ -50,20 +39,6 @@ export interface PostgresOptions {
   readonly auth?: 'trust' | 'md5' | 'scram-sha-256';
 }
 
-/**
- * Ends the server when our end of its stdin goes away, however we die, and removes its folder: nothing may be left
- * running. $1 is the folder, the rest is the server's command line.
- */
-const GUARD = `folder=$1; shift
-exec 3<&0
-"$@" </dev/null & server=$!
-echo $server
-( read -r word <&3; [ "$word" = keep ] || { : > "$folder/orphaned"; kill -QUIT $server 2>/dev/null; } ) & reader=$!
-wait $server; status=$?
-[ -e "$folder/orphaned" ] && rm -rf "$folder"
-kill $reader 2>/dev/null
-exit $status`;
-
 /** Starts Postgres servers on private folders and free ports. Their superuser is `postgres`, their encoding UTF8, their collation C. */
 export async function startPostgresServers(options: PostgresOptions): Promise<PostgresServer[]> {
   const runAs = unprivilegedUser();
@@ -87,10 +62,7 @@ export class PostgresServer {
   readonly #program: string;
   readonly #runAs: RunAs | undefined;
   #port = 0;
-  #processId = 0;
-  #child: ChildProcess | undefined;
-  #ended: Promise<void> = Promise.resolve();
-  readonly #onExit = () => this.#endAtExit();
+  #process: GuardedProcess | undefined;
 
   constructor(folder: string, binaries: string, runAs: RunAs | undefined) {
     this.folder = folder;
@@ -104,7 +76,7 @@ export class PostgresServer {
 
   /** The postmaster's process id. */
   get processId(): number {
-    return this.#processId;
+    return this.#process?.processId ?? 0;
   }
 
   url(database = 'postgres', user = 'postgres'): string {
@@ -126,24 +98,21 @@ export class PostgresServer {
 
   /** Ends it at once, as a power cut would; the folder stays and `start` recovers it. */
   async crash(): Promise<void> {
-    this.#signal('SIGQUIT');
-    await this.#ended;
+    await this.#process?.end('SIGQUIT');
   }
 
   /** Freezes it; everyone who talks to it waits. Signals reach one process only, so each backend is frozen too. */
   async freeze(): Promise<void> {
-    for (const id of [this.#processId, ...(await this.#backends())]) process.kill(id, 'SIGSTOP');
+    for (const id of [this.processId, ...(await this.#backends())]) process.kill(id, 'SIGSTOP');
   }
 
   async thaw(): Promise<void> {
-    for (const id of [this.#processId, ...(await this.#backends())]) process.kill(id, 'SIGCONT');
+    for (const id of [this.processId, ...(await this.#backends())]) process.kill(id, 'SIGCONT');
   }
 
   /** Ends it at once and removes its folder. */
   async stop(): Promise<void> {
-    process.off('exit', this.#onExit);
-    this.#signal('SIGQUIT');
-    await this.#ended;
+    await this.crash();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
@@ -154,44 +123,25 @@ export class PostgresServer {
 
   /** Returns why it did not start, or undefined. */
   async #launch(): Promise<string | undefined> {
-    const log = await open(join(this.folder, 'server.log'), 'w');
-    const command = [this.#program, '-D', join(this.folder, 'data'), '-p', String(this.#port)];
-    const isGuarded = process.platform !== 'win32';
-    const child = isGuarded
-      ? spawn('/bin/sh', ['-c', GUARD, 'sh', this.folder, ...command], {
-          ...this.#runAs,
-          cwd: this.folder,
-          detached: true,
-          stdio: ['pipe', 'pipe', log.fd],
-        })
-      : spawn(command[0]!, command.slice(1), { cwd: this.folder, stdio: ['ignore', 'ignore', log.fd] });
-    await log.close();
-    this.#child = child;
-    this.#ended = new Promise((resolve) => {
-      child.once('exit', () => resolve());
-      child.once('error', () => resolve());
+    const data = join(this.folder, 'data');
+    // A crashed server leaves this behind; only the new one's own words count below.
+    await rm(join(data, 'postmaster.pid'), { force: true });
+    const command = [this.#program, '-D', data, '-p', String(this.#port)] as const;
+    this.#process = await GuardedProcess.start([...command], {
+      folder: this.folder,
+      logFile: 'server.log',
+      signal: 'QUIT',
+      runAs: this.#runAs,
     });
-    child.stdin?.on('error', () => {});
-    if (!isGuarded) this.#processId = child.pid ?? 0;
-    child.stdout?.once('data', (chunk: Buffer) => {
-      this.#processId = Number.parseInt(chunk.toString(), 10);
-    });
-    process.off('exit', this.#onExit);
-    process.once('exit', this.#onExit);
-    return this.#untilReady(child);
+    return this.#untilReady(this.#process);
   }
 
-  async #untilReady(child: ChildProcess): Promise<string | undefined> {
+  async #untilReady(started: GuardedProcess): Promise<string | undefined> {
     const deadline = Date.now() + 60_000;
     while (Date.now() < deadline) {
-      if (child.exitCode !== null || child.signalCode !== null)
-        return (await this.log()).trim() || 'it ended without a word';
+      if (started.hasEnded) return (await this.log()).trim() || 'it ended without a word';
       const status = await readFile(join(this.folder, 'data', 'postmaster.pid'), 'utf8').catch(() => '');
-      const [processId, , , port, , , , state] = status.split('\n');
-      // A crashed server leaves its file behind: only the new one's own words count.
-      const isOurs =
-        this.#processId !== 0 && Number(processId) === this.#processId && Number(port) === this.#port;
-      if (isOurs && state?.trim() === 'ready') return undefined;
+      if (status.split('\n')[7]?.trim() === 'ready') return undefined;
       await sleep(10);
     }
     await this.crash();
@@ -199,26 +149,8 @@ export class PostgresServer {
   }
 
   async #backends(): Promise<number[]> {
-    const path = `/proc/${this.#processId}/task/${this.#processId}/children`;
+    const path = `/proc/${this.processId}/task/${this.processId}/children`;
     return (await readFile(path, 'utf8').catch(() => '')).split(' ').filter(Boolean).map(Number);
-  }
-
-  #signal(signal: NodeJS.Signals): void {
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    child.stdin?.end('keep\n');
-    try {
-      if (this.#processId !== 0) process.kill(this.#processId, signal);
-      else child.kill(signal);
-      if (this.#processId !== 0) process.kill(this.#processId, 'SIGCONT');
-    } catch {
-      // It has ended in the meantime, which is what was wanted.
-    }
-  }
-
-  #endAtExit(): void {
-    this.#signal('SIGQUIT');
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 
