@@ -18,7 +18,8 @@ export async function freePort(): Promise<number> {
   throw new OperatingError('internal', `no free port between ${low} and ${high}`);
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Nobody listens on this port of 127.0.0.1 right now. */
+export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', () => resolve(false));

@@ -1,0 +1,188 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import type { MigrationRecord } from '../migration/record.js';
+import { audit } from './audit.js';
+import { freePort, isFree } from './free-port.js';
+import { addShard, finish } from './growth.js';
+import { Journal } from './journal.js';
+import { Narrator } from './narrator.js';
+import { embeddedBinaries } from './postgres-binaries.js';
+import { type PostgresServer, startPostgresServers } from './postgres-server.js';
+import { ProxyProcess } from './proxy-process.js';
+import { unprivilegedUser } from './run-as.js';
+import { type Screen, seconds, thousands } from './screen.js';
+import { seedShop } from './seed.js';
+import { SHOP_SCHEMA, SHOP_TABLES } from './shop.js';
+import { isGood, printSummary } from './summary.js';
+import { Traffic } from './traffic.js';
+
+export interface DemoOptions {
+  /** Ends by itself after the summary. */
+  readonly exit: boolean;
+  readonly screen: Screen;
+  /** Resolves when the user wants it to end. */
+  readonly interrupted: Promise<void>;
+}
+
+const SIZE = { customers: 20_000, ordersPerCustomer: 3 };
+const SHOPPERS = 12;
+const THINK_MS = 6;
+const CALM_MS = 4_000;
+
+/**
+ * Three real Postgres shards, a shop with live traffic through Ringferry, and a fourth shard added under it; then the
+ * measured summary. Returns the exit status: 0 only when nothing failed, was lost or was counted wrong.
+ */
+export async function runDemo(options: DemoOptions): Promise<number> {
+  const endings: (() => Promise<unknown>)[] = [];
+  try {
+    return await tell(options, (ending) => endings.push(ending));
+  } finally {
+    for (const ending of endings.reverse()) await ending();
+  }
+}
+
+async function tell(options: DemoOptions, atEnd: (ending: () => Promise<unknown>) => void): Promise<number> {
+  const { screen } = options;
+  const narrator = new Narrator(screen);
+  narrator.title();
+
+  const servers = await narrator.step('four Postgres servers', async () => {
+    const servers = await startShards(atEnd);
+    const version = await serverVersion(servers[0]!);
+    const places = servers.map((server, index) => `${NAMES[index]} :${server.port}`);
+    return [
+      servers,
+      `PostgreSQL ${version} from npm; ${places.slice(0, 3).join('  ')}, and ${places[3]} empty`,
+    ];
+  });
+  const shards = servers.map((server, index) => ({ name: NAMES[index]!, url: server.url('shop') }));
+
+  const proxy = await narrator.step('Ringferry in front', async () => {
+    const proxy = await startProxy(shards.slice(0, 3), atEnd);
+    return [proxy, `postgres://app@127.0.0.1:${proxy.ports.postgres}/shop`];
+  });
+
+  const journal = new Journal();
+  const customerIds = await narrator.step('a shop, filled through it', async () => {
+    const begin = performance.now();
+    const { customerIds, rows } = await seedShop(proxy.url('shop', 'app'), SIZE, journal);
+    return [
+      customerIds,
+      `${thousands(rows)} rows in 4 tables, ${thousands((rows / (performance.now() - begin)) * 1000)} rows/s`,
+    ];
+  });
+
+  const traffic = new Traffic({
+    url: proxy.url('shop', 'app'),
+    shoppers: SHOPPERS,
+    thinkMs: THINK_MS,
+    customerIds,
+    journal,
+  });
+  let record: MigrationRecord;
+  try {
+    await narrator.step('live traffic', async () => {
+      traffic.start('before');
+      await Promise.race([sleep(CALM_MS), options.interrupted]);
+      return [
+        undefined,
+        `${SHOPPERS} shoppers and one who counts all customers again and again; ${thousands(traffic.statements / (CALM_MS / 1000))} statements/s`,
+      ];
+    });
+    narrator.migrationBegins(shards[3]!);
+    traffic.enter('during');
+    record = await addShard(proxy, shards[3]!, (state) => narrator.progress(state, traffic));
+    record = await finish(proxy, record.id, (state) => narrator.progress(state, traffic));
+    narrator.migrationEnds(record);
+    traffic.enter('after');
+    await Promise.race([sleep(CALM_MS), options.interrupted]);
+  } finally {
+    await traffic.stop();
+  }
+
+  const report = await narrator.step('audit, past the proxy', async () => {
+    const begin = performance.now();
+    const report = await audit(journal, shards);
+    return [
+      report,
+      `every acknowledged write looked up in the shards themselves, ${seconds(performance.now() - begin)}`,
+    ];
+  });
+  const outcome = { traffic, journal, report, record };
+  printSummary(screen, outcome);
+  const status = isGood(outcome) ? 0 : 1;
+  if (options.exit) return status;
+  narrator.invitation(proxy);
+  await options.interrupted;
+  screen.line('stopping everything …');
+  return status;
+}
+
+const NAMES = ['a', 'b', 'c', 'd'] as const;
+
+async function startShards(atEnd: (ending: () => Promise<unknown>) => void): Promise<PostgresServer[]> {
+  const binaries = await embeddedBinaries(unprivilegedUser());
+  if (binaries.copy !== undefined) atEnd(() => rm(binaries.copy!, { recursive: true, force: true }));
+  const servers = await startPostgresServers({ binaries, count: NAMES.length });
+  atEnd(() => Promise.all(servers.map((server) => server.stop())));
+  await Promise.all(
+    servers.map(async (server, index) => {
+      await execute(server.url(), 'CREATE ROLE app LOGIN');
+      await execute(server.url(), 'CREATE DATABASE shop OWNER app');
+      // The fourth stays empty: its tables come with the migration.
+      if (index < 3) await execute(server.url('shop'), `SET ROLE app; ${SHOP_SCHEMA}`);
+    }),
+  );
+  return servers;
+}
+
+async function startProxy(
+  shards: readonly { name: string; url: string }[],
+  atEnd: (ending: () => Promise<unknown>) => void,
+): Promise<ProxyProcess> {
+  const folder = await mkdtemp(join(tmpdir(), 'ringferry-demo-'));
+  atEnd(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
+  const config = {
+    users: [{ name: 'app', auth: 'trust' }],
+    databases: {
+      shop: {
+        engine: 'postgres',
+        pool: { mode: 'transaction', size: 20 },
+        shards: Object.fromEntries(shards.map((shard) => [shard.name, { url: shard.url }])),
+        home: 'a',
+        ring: { vnodes: 64 },
+        tables: SHOP_TABLES,
+      },
+    },
+    log: { level: 'warn' },
+  };
+  const ports = { postgres: await portNear(6432), admin: await portNear(6433), http: await portNear(9432) };
+  const proxy = new ProxyProcess({ folder, ports, config });
+  atEnd(() => proxy.end());
+  await proxy.start();
+  return proxy;
+}
+
+/** The usual port when nobody has it, so that what the documentation says can be typed. */
+async function portNear(usual: number): Promise<number> {
+  return (await isFree(usual)) ? usual : freePort();
+}
+
+async function serverVersion(server: PostgresServer): Promise<string> {
+  const [row] = await execute(server.url(), 'SHOW server_version');
+  return String(row?.['server_version']).split(' ')[0]!;
+}
+
+async function execute(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(sql)).rows ?? [];
+  } finally {
+    await client.end();
+  }
+}
