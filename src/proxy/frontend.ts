@@ -35,6 +35,8 @@ export interface Frontend {
   sendReady(status: TransactionStatus): boolean;
   /** Completes the startup: parameters, key data, ReadyForQuery. */
   welcome(parameters: ReadonlyMap<string, string>, processId: number, secretKey: Buffer): void;
+  /** Who hears the client from now on; what came earlier waits until then. */
+  attach(events: FrontendEvents): void;
   /** Stops and restarts reading from the client. */
   pause(): void;
   resume(): void;

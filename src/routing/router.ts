@@ -3,13 +3,19 @@ import type { ShardName } from '../topology/ring.js';
 import type { Snapshot } from '../topology/snapshot.js';
 import type { ParameterValues, PlannedStatement, Route } from './plan.js';
 
+/** Routing said by hand for a session: SET ringferry.shard, SET ringferry.key. */
+export interface RoutingHint {
+  readonly shard?: string;
+  readonly key?: string;
+}
+
 /** The router's interface as the proxy uses it; built per database. (Contract; the implementation replaces this file's body.) */
 export interface StatementRouter {
   keyspace: Keyspace;
   /** Statements of one simple Query, cut at top-level semicolons; empty ones left out. */
   split(sql: string): string[];
   /** Plans by template; throws OperatingError for what cannot be parsed. `searchPath` only where the session changed it. */
-  plan(sql: string, searchPath?: readonly string[]): PlannedStatement;
+  plan(sql: string, searchPath?: readonly string[], hint?: RoutingHint): PlannedStatement;
   /** Throws OperatingError when refused or when a key's value cannot be understood. */
   route(statement: PlannedStatement, parameters: ParameterValues | undefined, snapshot: Snapshot): Route;
   /** The text that `shard` must run for this route: the client's own where possible, else rewritten (partial aggregates, its rows, ownership filter). */

@@ -1,0 +1,18 @@
+import type { Request } from '../pool/request.js';
+
+/** How one client's requests are served: passed through, or routed over shards. */
+export interface Course {
+  /** Serves one request to its end: everything that the client gets for it, ReadyForQuery included. */
+  run(request: Request): Promise<void>;
+  /** COPY data of the request that is running. */
+  onCopy(frame: Buffer, kind: 'data' | 'done' | 'fail'): void;
+  /** The client can take more bytes again. */
+  onDrain(): void;
+  /** Cancels what runs or waits now. */
+  cancel(): void;
+  /** The client is gone: cancel, roll back, give everything back. */
+  close(): Promise<void>;
+  /** For SHOW CLIENTS. */
+  readonly isInTransaction: boolean;
+  readonly pinReason: string | undefined;
+}

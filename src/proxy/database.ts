@@ -1,0 +1,189 @@
+import { LRUCache } from 'lru-cache';
+import type { DatabaseConfig, LimitsConfig } from '../config/config.js';
+import { OperatingError, asError } from '../lib/errors.js';
+import type { Logger } from '../lib/log.js';
+import type { Backend, BackendTarget } from '../pool/backend.js';
+import { Pool } from '../pool/pool.js';
+import type { StatementRouter } from '../routing/router.js';
+import type { ShardName } from '../topology/ring.js';
+import { servingShards } from '../topology/snapshot.js';
+import type { Topology } from '../topology/topology.js';
+import type { Dialect } from './dialect.js';
+import { type DecisionLog, TwoPhaseCommit } from './two-phase.js';
+
+/** Who a client's statements log in as on the shards; undefined parts come from the shard's URL. */
+export interface Credentials {
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+}
+
+const OF_THE_URL: Credentials = { user: undefined, password: undefined };
+const NO_STARTUP: ReadonlyMap<string, string> = new Map();
+
+/** Plain counters of one database, read by SHOW STATS and /metrics. */
+export interface DatabaseCounters {
+  requests: number;
+  transactions: number;
+  errors: number;
+  refused: number;
+  singleShard: number;
+  scatter: number;
+  twoPhase: number;
+  waitMs: number;
+  receivedBytes: number;
+  sentBytes: number;
+}
+
+/** One database that clients can connect to: its topology, its pools, its router. */
+export class Database {
+  readonly name: string;
+  readonly config: DatabaseConfig;
+  readonly topology: Topology;
+  readonly dialect: Dialect;
+  readonly limits: LimitsConfig;
+  readonly twoPhase: TwoPhaseCommit;
+  readonly counters: DatabaseCounters = {
+    requests: 0, transactions: 0, errors: 0, refused: 0, singleShard: 0, scatter: 0, twoPhase: 0, waitMs: 0, receivedBytes: 0, sentBytes: 0,
+  };
+  readonly #pools = new Map<string, Pool>();
+  #router: StatementRouter | undefined;
+  #loading: Promise<StatementRouter> | undefined;
+  #isPaused = false;
+  /** What servers report for clients with these startup settings. */
+  readonly knownParameters = new LRUCache<string, ReadonlyMap<string, string>>({ max: 500, ttl: 60_000 });
+
+  constructor(
+    config: DatabaseConfig,
+    topology: Topology,
+    dialect: Dialect,
+    limits: LimitsConfig,
+    decisions: DecisionLog,
+    log: Logger,
+  ) {
+    this.twoPhase = new TwoPhaseCommit(this, decisions, log);
+    this.name = config.name;
+    this.config = config;
+    this.topology = topology;
+    this.dialect = dialect;
+    this.limits = limits;
+  }
+
+  /** A database with one shard and no tables: everything passes through as it is. */
+  get isPassThrough(): boolean {
+    return Object.keys(this.config.tables).length === 0 && this.topology.current.shards.length === 1;
+  }
+
+  shardUrl(shard: ShardName): string {
+    const entry = this.topology.current.shards.find((candidate) => candidate.name === shard);
+    if (entry === undefined) {
+      const known = this.topology.current.shards.map((candidate) => candidate.name).join(', ');
+      throw new OperatingError('invalid-parameter', `there is no shard "${shard}" in database "${this.name}"`, { hint: `Its shards are: ${known}.` });
+    }
+    return entry.url;
+  }
+
+  /** The pool of connections to one shard, as these credentials, opened with these startup parameters. */
+  pool(shard: ShardName, credentials: Credentials = OF_THE_URL, startup = NO_STARTUP): Pool {
+    const url = this.shardUrl(shard);
+    const key = JSON.stringify([shard, url, credentials.user ?? null, credentials.password ?? null, ...[...startup].flat()]);
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      pool = new Pool(this.dialect.connect, targetOf(shard, url, credentials), startup, this.config.pool);
+      if (this.#isPaused) pool.pause();
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+
+  get pools(): Pool[] {
+    return [...this.#pools.values()];
+  }
+
+  /** The router; reads the schema from a shard at its first use. Throws `not-ready` when no shard can be asked. */
+  router(): StatementRouter | Promise<StatementRouter> {
+    return this.#router ?? this.loadRouter();
+  }
+
+  /** Reads the schema anew (first use, RELOAD, after DDL). */
+  loadRouter(): Promise<StatementRouter> {
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  async #load(): Promise<StatementRouter> {
+    if (this.isPassThrough) {
+      this.#router ??= this.dialect.createPassThroughRouter(this.name, this.limits);
+      return this.#router;
+    }
+    const { home } = this.topology.current;
+    const failures: string[] = [];
+    for (const shard of [home, ...servingShards(this.topology.current).filter((name) => name !== home)]) {
+      try {
+        const keyspace = await this.withBackend(shard, (backend) =>
+          this.dialect.readKeyspace((sql) => backend.rows(sql), this.config),
+        );
+        if (this.#router === undefined) this.#router = this.dialect.createRouter(keyspace, this.limits);
+        else this.#router.keyspace = keyspace;
+        return this.#router;
+      } catch (thrown) {
+        if (thrown instanceof OperatingError && thrown.code === 'configuration') throw thrown;
+        failures.push(asError(thrown).message);
+      }
+    }
+    throw new OperatingError('not-ready', `no shard of database "${this.name}" can be asked for its tables`, {
+      detail: failures.join('; '),
+      hint: 'Start the database servers, or correct their URLs in the configuration.',
+    });
+  }
+
+  /** Borrows a backend for something of the proxy's own. */
+  async withBackend<T>(shard: ShardName, act: (backend: Backend) => Promise<T>): Promise<T> {
+    const pool = this.pool(shard);
+    const backend = await pool.lease();
+    try {
+      const forget = backend.settings === '' ? undefined : backend.run(this.dialect.resetSettings);
+      await forget;
+      backend.settings = '';
+      return await act(backend);
+    } finally {
+      pool.release(backend);
+    }
+  }
+
+  async pause(): Promise<void> {
+    this.#isPaused = true;
+    await Promise.all(this.pools.map((pool) => pool.pause()));
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    for (const pool of this.pools) pool.resume();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.pools.map((pool) => pool.close()));
+    this.#pools.clear();
+  }
+
+  /** Closes the pools of shards that are no longer in the topology. */
+  async forgetShard(shard: ShardName): Promise<void> {
+    for (const [key, pool] of this.#pools) {
+      if (pool.target.shard !== shard) continue;
+      this.#pools.delete(key);
+      await pool.close();
+    }
+  }
+}
+
+function targetOf(shard: ShardName, url: string, credentials: Credentials): BackendTarget {
+  const parsed = new URL(url);
+  return {
+    shard,
+    url,
+    user: credentials.user ?? decodeURIComponent(parsed.username),
+    password: credentials.user === undefined ? decodeURIComponent(parsed.password) || undefined : credentials.password,
+    database: decodeURIComponent(parsed.pathname.slice(1)),
+  };
+}

@@ -1,0 +1,113 @@
+import { OperatingError } from '../lib/errors.js';
+import { ServerFailure } from '../pool/backend.js';
+import type { ResultColumn } from '../pool/backend.js';
+import type { ShardName } from '../topology/ring.js';
+import { describeStatement } from './describe.js';
+import { type Execution, type SessionContext, type Way, isWrite } from './execution.js';
+import { type Part, gather } from './gather.js';
+import { lostConnection } from './relay-statement.js';
+import type { Transaction } from './transaction.js';
+
+/**
+ * Runs a write on every shard of its route inside `transaction`. Rows of RETURNING go to the client as they come; the tag
+ * is returned, to be sent when the commit is certain.
+ */
+export async function gatherWrite(
+  context: SessionContext,
+  transaction: Transaction,
+  execution: Execution,
+  way: Way,
+): Promise<string> {
+  context.database.counters.scatter++;
+  const shards = way.route.shards;
+  const parts = await partsOf(context, transaction, execution, way);
+  await execution.answerLocally?.();
+  // A reference table has the same rows everywhere: one shard's answer is the answer.
+  const answering = execution.planned.plan.writesReference ? Math.max(0, shards.indexOf(way.snapshot.home)) : undefined;
+  const answers = context.frontend.answers;
+  let isDescribed = execution.mode === 'portal';
+  const outcome = await gather(
+    parts,
+    {
+      onColumns: (part: number, columns: readonly ResultColumn[]) => {
+        if (isDescribed || (answering !== undefined && part !== answering)) return;
+        isDescribed = true;
+        context.frontend.send(answers.rowDescription(columns, execution.resultFormats));
+      },
+      onRow: (part, fields) => {
+        if (answering !== undefined && part !== answering) return true;
+        return context.frontend.send(answers.dataRow(fields));
+      },
+      onPartEnd: () => {},
+    },
+    (backend) => context.lanes.cancelOn(backend),
+  );
+  if (outcome.error !== undefined || outcome.broken !== undefined) transaction.isFailed = true;
+  if (outcome.error !== undefined) throw new ServerFailure(outcome.error);
+  if (outcome.broken !== undefined) throw lostConnection(outcome.broken.backend.shard, outcome.broken.error, false);
+  return answering === undefined ? context.database.dialect.sumTags(outcome.tags) : (outcome.tags[answering] ?? '');
+}
+
+/** Runs what cannot be in a transaction (VACUUM, CREATE INDEX CONCURRENTLY) on one shard after the other. */
+export async function runOnEach(context: SessionContext, execution: Execution, way: Way): Promise<void> {
+  const done: ShardName[] = [];
+  for (const shard of way.route.shards) {
+    const { backend, pool } = await context.lanes.borrow(shard);
+    try {
+      for (const sql of context.settings.replay(backend)) await backend.run(sql);
+      await backend.run(way.router.sqlFor(execution.planned, way.route, shard, way.snapshot));
+      done.push(shard);
+    } catch (thrown) {
+      if (!(thrown instanceof ServerFailure)) throw thrown;
+      throw new OperatingError('unsupported', `shard "${shard}": ${thrown.message}`, {
+        sqlstate: thrown.serverError.sqlstate,
+        detail: done.length === 0 ? 'No shard has done it.' : `Done already on: ${done.join(', ')}.`,
+        hint: 'Mend the cause and run the statement again.',
+      });
+    } finally {
+      context.lanes.giveBack(backend, pool);
+    }
+  }
+}
+
+/** Joins all shards, in ascending order so that two sessions cannot wait for each other's connections in a circle. */
+export async function partsOf(
+  context: SessionContext,
+  transaction: Transaction,
+  execution: Execution,
+  way: Way,
+): Promise<Part[]> {
+  const types = await parameterTypes(context, transaction, execution);
+  const parts: Part[] = [];
+  for (const shard of way.route.shards) {
+    const participant = await transaction.join(shard);
+    participant.hasWritten ||= isWrite(execution.planned);
+    const { before } = participant;
+    participant.before = [];
+    parts.push({
+      backend: participant.backend,
+      before,
+      query: {
+        sql: way.router.sqlFor(execution.planned, way.route, shard, way.snapshot),
+        parameters: execution.parameters,
+        parameterTypes: types,
+        resultFormats: execution.resultFormats,
+      },
+    });
+  }
+  return parts;
+}
+
+/**
+ * Types of `$1 …` for a text that may use fewer of them than the client's own: the server could not infer those that
+ * are gone.
+ */
+export async function parameterTypes(
+  context: SessionContext,
+  transaction: Transaction | undefined,
+  execution: Execution,
+): Promise<readonly number[] | undefined> {
+  const { prepared, parameters, planned } = execution;
+  if (prepared === undefined || parameters === undefined || parameters.count === 0) return undefined;
+  return (await describeStatement(context, transaction, prepared, planned)).parameterTypes;
+}

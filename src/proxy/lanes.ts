@@ -1,0 +1,107 @@
+import { OperatingError } from '../lib/errors.js';
+import type { Backend } from '../pool/backend.js';
+import type { Pool } from '../pool/pool.js';
+import type { ShardName } from '../topology/ring.js';
+import type { Credentials, Database } from './database.js';
+import type { Frontend } from './frontend.js';
+import type { Lanes } from './transaction.js';
+
+/** One session's ways to its shards: leases from the pools, and backends that are pinned to it. */
+export class SessionLanes implements Lanes {
+  readonly #database: Database;
+  readonly #frontend: Frontend;
+  readonly #credentials: Credentials;
+  readonly #pinned = new Map<ShardName, { backend: Backend; pool: Pool }>();
+  readonly #borrowed = new Map<Backend, Pool>();
+  /** Asked to cancel: the request may reach the server late, so they serve nobody else any more. */
+  readonly #cancelled = new Set<Backend>();
+  #abort = new AbortController();
+  pinReason: string | undefined;
+
+  constructor(database: Database, frontend: Frontend, credentials: Credentials) {
+    this.#database = database;
+    this.#frontend = frontend;
+    this.#credentials = credentials;
+  }
+
+  /** Ends when the client cancels; waits for a lease or a gate listen to it. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get borrowed(): Iterable<Backend> {
+    return this.#borrowed.keys();
+  }
+
+  async borrow(shard: ShardName): Promise<{ backend: Backend; pool: Pool }> {
+    const pinned = this.#pinned.get(shard);
+    if (pinned !== undefined) {
+      if (pinned.backend.isBroken) throw this.#lostPinned(shard);
+      this.#borrowed.set(pinned.backend, pinned.pool);
+      return pinned;
+    }
+    const pool = this.#database.pool(shard, this.#credentials);
+    const backend = pool.tryLease() ?? (await this.#wait(pool));
+    this.#borrowed.set(backend, pool);
+    return { backend, pool };
+  }
+
+  giveBack(backend: Backend, pool: Pool): void {
+    this.#borrowed.delete(backend);
+    const isPinned = this.#pinned.get(backend.shard)?.backend === backend;
+    if (isPinned && !backend.isBroken) return;
+    if (isPinned) this.#pinned.delete(backend.shard);
+    backend.onAsync = undefined;
+    pool.release(backend, { discard: this.#cancelled.delete(backend) });
+  }
+
+  /** Keeps `backend` for this session until it ends or discards everything. */
+  pin(backend: Backend, reason: string): void {
+    const pool = this.#borrowed.get(backend);
+    if (pool === undefined || this.#pinned.has(backend.shard)) return;
+    this.#pinned.set(backend.shard, { backend, pool });
+    this.pinReason = reason;
+    backend.onAsync = (frame) => this.#frontend.send(frame);
+  }
+
+  /** Gives pinned backends back, clean. */
+  unpin(): void {
+    for (const { backend, pool } of this.#pinned.values()) {
+      backend.onAsync = undefined;
+      pool.release(backend, { reset: true });
+    }
+    this.#pinned.clear();
+    this.pinReason = undefined;
+  }
+
+  cancel(): void {
+    this.#abort.abort(new OperatingError('cancelled', 'canceling statement due to user request'));
+    this.#abort = new AbortController();
+    for (const backend of this.#borrowed.keys()) if (backend.isBusy) this.cancelOn(backend);
+  }
+
+  cancelOn(backend: Backend): void {
+    this.#cancelled.add(backend);
+    // A cancel that cannot be delivered leaves the statement running to its own end.
+    backend.cancel().catch(() => undefined);
+  }
+
+  resumeAll(): void {
+    for (const backend of this.#borrowed.keys()) backend.resume();
+  }
+
+  async #wait(pool: Pool): Promise<Backend> {
+    const startedMs = performance.now();
+    const backend = await pool.lease(this.signal);
+    this.#database.counters.waitMs += performance.now() - startedMs;
+    return backend;
+  }
+
+  #lostPinned(shard: ShardName): OperatingError {
+    this.#pinned.delete(shard);
+    return new OperatingError('shard-unavailable', `the connection to shard "${shard}" that this session was pinned to is lost`, {
+      detail: `It was pinned because of: ${this.pinReason}.`,
+      hint: 'What lived in it (temporary tables, LISTEN, locks) is gone. Reconnect.',
+    });
+  }
+}

@@ -1,0 +1,182 @@
+import { OperatingError, asOperatingError } from '../lib/errors.js';
+import type { Backend, TransactionStatus } from '../pool/backend.js';
+import type { Pool } from '../pool/pool.js';
+import type { Request, Step } from '../pool/request.js';
+import type { Plan } from '../routing/plan.js';
+import type { StatementRouter } from '../routing/router.js';
+import type { Course } from './course.js';
+import type { Credentials, Database } from './database.js';
+import type { Frontend } from './frontend.js';
+import { SessionLanes } from './lanes.js';
+import { PreparedStatements } from './prepared.js';
+import { type RelayOutcome, relay } from './relay.js';
+import { lostConnection } from './relay-statement.js';
+import { SessionSettings } from './settings.js';
+
+/**
+ * Serves a client of a database with one shard and no tables in transaction mode: the server decides everything, we
+ * only lend a backend from the first statement to the end of the transaction and carry the session's state along.
+ */
+export class PassThroughCourse implements Course {
+  readonly #database: Database;
+  readonly #frontend: Frontend;
+  readonly #router: StatementRouter;
+  readonly #shard: string;
+  readonly #lanes: SessionLanes;
+  readonly #settings: SessionSettings;
+  readonly #statements: PreparedStatements;
+  #held: { backend: Backend; pool: Pool } | undefined;
+  #status: TransactionStatus = 'idle';
+  #isSkipping = false;
+  #swallowSyncs = 0;
+
+  constructor(database: Database, frontend: Frontend, credentials: Credentials, router: StatementRouter) {
+    this.#database = database;
+    this.#frontend = frontend;
+    this.#router = router;
+    this.#shard = database.topology.current.home;
+    this.#lanes = new SessionLanes(database, frontend, credentials);
+    this.#settings = new SessionSettings(database.dialect, frontend.identity);
+    this.#statements = new PreparedStatements(database.limits.maxPreparedStatements);
+  }
+
+  get isInTransaction(): boolean {
+    return this.#status !== 'idle';
+  }
+
+  get pinReason(): string | undefined {
+    return this.#lanes.pinReason;
+  }
+
+  async run(request: Request): Promise<void> {
+    if (this.#swallowSyncs > 0 && request.steps.length === 0 && request.end === 'sync') {
+      this.#swallowSyncs--;
+      return;
+    }
+    if (!this.#isSkipping) {
+      try {
+        await this.#forward(request);
+      } catch (thrown) {
+        await this.#fail(thrown, request);
+      }
+    }
+    if (request.end === 'flush') return;
+    this.#isSkipping = false;
+    this.#letGo();
+    this.#frontend.sendReady(this.#status);
+  }
+
+  onCopy(frame: Buffer): void {
+    const backend = this.#held?.backend;
+    if (backend?.isBusy === true && !backend.sendCopy(frame)) this.#frontend.pause();
+  }
+
+  onDrain(): void {
+    this.#lanes.resumeAll();
+  }
+
+  cancel(): void {
+    this.#lanes.cancel();
+  }
+
+  async close(): Promise<void> {
+    this.#lanes.cancel();
+    const held = this.#held;
+    if (held !== undefined) {
+      if (held.backend.isBusy) held.backend.terminate();
+      else if (held.backend.transaction !== 'idle') await held.backend.run(this.#database.dialect.words.rollback).catch(() => held.backend.terminate());
+      this.#status = 'idle';
+      this.#letGo();
+    }
+    this.#lanes.unpin();
+  }
+
+  async #forward(request: Request): Promise<void> {
+    const plans = this.#prepare(request.steps);
+    if (await this.#answeredHere(request, plans)) return;
+    this.#held ??= await this.#lanes.borrow(this.#shard);
+    const { backend } = this.#held;
+    backend.onDrain = () => this.#frontend.resume();
+    const before = this.#status === 'idle' ? this.#settings.replay(backend) : [];
+    const outcome = await relay(this.#frontend, backend, request, { rename: true, before });
+    if (outcome.broken !== undefined) throw lostConnection(this.#shard, outcome.broken, plans.some((plan) => plan.access !== 'read'));
+    this.#note(request, plans, outcome, backend);
+  }
+
+  /** Looks names up and says what the statements do to the session. */
+  #prepare(steps: readonly Step[]): Plan[] {
+    const plans: Plan[] = [];
+    for (const step of steps) {
+      if (step.type === 'query') for (const sql of this.#router.split(step.sql)) plans.push(this.#router.plan(sql).plan);
+      else if (step.type === 'parse') this.#statements.add(step.prepared);
+      else if (step.type === 'bind') {
+        step.prepared = this.#statements.get(step.statementName);
+        plans.push(this.#router.plan(step.prepared.sql).plan);
+      } else if (step.type === 'describe-statement') step.prepared = this.#statements.get(step.statementName);
+      else if (step.type === 'close-statement') this.#statements.delete(step.statementName);
+    }
+    return plans;
+  }
+
+  /** DISCARD ALL cleans the session, which is more than one backend. */
+  async #answeredHere(request: Request, plans: readonly Plan[]): Promise<boolean> {
+    if (request.end !== 'query' || plans.length !== 1 || plans[0]!.session?.type !== 'discard-all' || this.#status !== 'idle') return false;
+    this.#letGo();
+    this.#lanes.unpin();
+    this.#statements.clear();
+    this.#settings.note({ type: 'discard-all' }, '', [], false);
+    this.#frontend.send(this.#frontend.answers.commandComplete('DISCARD ALL'));
+    return true;
+  }
+
+  #note(request: Request, plans: readonly Plan[], outcome: RelayOutcome, backend: Backend): void {
+    const wasIdle = this.#status === 'idle';
+    if (request.end !== 'flush') this.#status = outcome.status;
+    if (outcome.sawCopyIn && request.end === 'sync') this.#swallowSyncs++;
+    if (outcome.error !== undefined) {
+      if (request.end === 'flush') this.#isSkipping = true;
+      for (const step of request.steps) if (step.type === 'parse') this.#statements.doubt(step.prepared.name);
+    } else {
+      const sqls = statementTexts(request.steps, this.#router);
+      plans.forEach((plan, index) => {
+        if (plan.session?.type === 'pin') this.#lanes.pin(backend, plan.session.reason);
+        else if (plan.session !== undefined) this.#settings.note(plan.session, sqls[index] ?? '', [backend], !wasIdle || this.#status !== 'idle');
+      });
+    }
+    if (this.#status !== 'idle') return;
+    if (!wasIdle) this.#settings.transactionEnded(outcome.tags.at(-1) !== 'ROLLBACK' && outcome.error === undefined, [backend]);
+    this.#database.counters.transactions++;
+  }
+
+  /** The backend goes back when nothing of the client's is open on it. */
+  #letGo(): void {
+    if (this.#held === undefined || this.#status !== 'idle') return;
+    const { backend, pool } = this.#held;
+    this.#held = undefined;
+    this.#lanes.giveBack(backend, pool);
+  }
+
+  async #fail(thrown: unknown, request: Request): Promise<void> {
+    this.#database.counters.errors++;
+    const held = this.#held;
+    if (held?.backend.isBroken === true) {
+      this.#held = undefined;
+      this.#status = 'idle';
+      this.#lanes.giveBack(held.backend, held.pool);
+    } else if (held !== undefined && request.end !== 'query' && this.#status === 'idle' && held.backend.transaction !== 'idle') {
+      held.backend.terminate();
+    }
+    if (request.end === 'flush') this.#isSkipping = true;
+    const error: OperatingError = asOperatingError(thrown);
+    this.#frontend.sendError(error);
+  }
+}
+
+function statementTexts(steps: readonly Step[], router: StatementRouter): string[] {
+  const texts: string[] = [];
+  for (const step of steps) {
+    if (step.type === 'query') texts.push(...router.split(step.sql));
+    else if (step.type === 'bind' && step.prepared !== undefined) texts.push(step.prepared.sql);
+  }
+  return texts;
+}

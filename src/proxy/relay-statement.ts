@@ -1,0 +1,108 @@
+import { OperatingError } from '../lib/errors.js';
+import type { Backend } from '../pool/backend.js';
+import type { Request } from '../pool/request.js';
+import type { ShardName } from '../topology/ring.js';
+import { AlreadyAnswered, type Execution, type SessionContext, type Way, isWrite } from './execution.js';
+import { awaitMirrors, movesToAwait } from './mirror-wait.js';
+import { type RelayOutcome, relay } from './relay.js';
+import type { Transaction } from './transaction.js';
+
+export interface RelayHooks {
+  /** The client's COPY data goes to this backend until it is undefined again. */
+  copyFrom(backend: Backend | undefined): void;
+}
+
+/** Passes a statement that concerns one shard to it as it came. Throws when it failed. */
+export async function relayStatement(
+  context: SessionContext,
+  transaction: Transaction | undefined,
+  execution: Execution & { readonly request: Request },
+  way: Way,
+  hooks: RelayHooks,
+): Promise<RelayOutcome> {
+  const shard = way.route.shards[0]!;
+  context.database.counters.singleShard++;
+  if (execution.portal !== undefined) execution.portal.shard = shard;
+  const outcome =
+    transaction === undefined
+      ? await relayAlone(context, execution, way, shard, hooks)
+      : await relayInside(context, transaction, execution, shard, hooks);
+  return outcome;
+}
+
+async function relayInside(
+  context: SessionContext,
+  transaction: Transaction,
+  execution: Execution & { readonly request: Request },
+  shard: ShardName,
+  hooks: RelayHooks,
+): Promise<RelayOutcome> {
+  const participant = await transaction.join(shard);
+  const { backend, before } = participant;
+  participant.before = [];
+  participant.hasWritten ||= isWrite(execution.planned);
+  const outcome = await relay(context.frontend, backend, execution.request, {
+    rename: true,
+    before,
+    onCopyIn: () => hooks.copyFrom(backend),
+  });
+  hooks.copyFrom(undefined);
+  if (outcome.broken !== undefined || outcome.error !== undefined) transaction.isFailed = true;
+  notePin(context, execution, backend, outcome);
+  throwIfFailed(outcome, shard, false);
+  return outcome;
+}
+
+async function relayAlone(
+  context: SessionContext,
+  execution: Execution & { readonly request: Request },
+  way: Way,
+  shard: ShardName,
+  hooks: RelayHooks,
+): Promise<RelayOutcome> {
+  const { database, frontend, lanes, settings } = context;
+  const { backend, pool } = await lanes.borrow(shard);
+  try {
+    const isWriting = isWrite(execution.planned);
+    const touches = [way.route.touch];
+    const mustWait = isWriting && movesToAwait(database.topology.current, shard, touches).length > 0;
+    const outcome = await relay(frontend, backend, execution.request, {
+      rename: true,
+      before: settings.replay(backend),
+      holdCompletion: mustWait,
+      onCopyIn: () => hooks.copyFrom(backend),
+    });
+    hooks.copyFrom(undefined);
+    if (mustWait) {
+      await awaitMirrors(database.topology, backend, touches);
+      for (const chunk of outcome.held) frontend.send(chunk);
+    }
+    database.counters.transactions++;
+    notePin(context, execution, backend, outcome);
+    throwIfFailed(outcome, shard, isWriting);
+    return outcome;
+  } finally {
+    lanes.giveBack(backend, pool);
+  }
+}
+
+function notePin(context: SessionContext, execution: Execution, backend: Backend, outcome: RelayOutcome): void {
+  const effect = execution.planned.plan.session;
+  if (effect?.type === 'pin' && outcome.broken === undefined) context.lanes.pin(backend, effect.reason);
+}
+
+function throwIfFailed(outcome: RelayOutcome, shard: ShardName, isUncertain: boolean): void {
+  if (outcome.error !== undefined && outcome.broken === undefined) throw new AlreadyAnswered();
+  if (outcome.broken !== undefined) throw lostConnection(shard, outcome.broken, isUncertain);
+}
+
+export function lostConnection(shard: ShardName, cause: Error, isUncertain: boolean): OperatingError {
+  if (isUncertain) {
+    return new OperatingError('outcome-unknown', `the connection to shard "${shard}" was lost while a write was running`, {
+      detail: cause.message,
+      hint: 'Look whether it was done before sending it again.',
+      cause,
+    });
+  }
+  return new OperatingError('shard-unavailable', `the connection to shard "${shard}" was lost`, { detail: cause.message, cause });
+}

@@ -1,0 +1,75 @@
+import { asError } from '../lib/errors.js';
+import type { Backend, TransactionStatus } from '../pool/backend.js';
+import type { Pool } from '../pool/pool.js';
+import type { Request } from '../pool/request.js';
+import type { Course } from './course.js';
+import type { Database } from './database.js';
+import type { Frontend } from './frontend.js';
+import { relay } from './relay.js';
+import { lostConnection } from './relay-statement.js';
+
+/**
+ * Serves a client of a one-shard database in session mode: one backend of its own from login to the end, every frame as it
+ * came. Whatever works on a direct connection works here.
+ */
+export class SessionCourse implements Course {
+  readonly #database: Database;
+  readonly #frontend: Frontend;
+  readonly #backend: Backend;
+  readonly #pool: Pool;
+  #status: TransactionStatus = 'idle';
+  #swallowSyncs = 0;
+  readonly pinReason = 'session mode';
+
+  constructor(database: Database, frontend: Frontend, backend: Backend, pool: Pool) {
+    this.#database = database;
+    this.#frontend = frontend;
+    this.#backend = backend;
+    this.#pool = pool;
+    backend.onAsync = (frame) => frontend.send(frame);
+    backend.onDrain = () => frontend.resume();
+  }
+
+  get isInTransaction(): boolean {
+    return this.#status !== 'idle';
+  }
+
+  async run(request: Request): Promise<void> {
+    if (this.#swallowSyncs > 0 && request.steps.length === 0 && request.end === 'sync') {
+      this.#swallowSyncs--;
+      return;
+    }
+    const outcome = await relay(this.#frontend, this.#backend, request, { rename: false });
+    if (outcome.broken !== undefined) {
+      this.#frontend.end(lostConnection(this.#backend.shard, outcome.broken, false));
+      return;
+    }
+    if (outcome.error !== undefined) this.#database.counters.errors++;
+    if (request.end === 'flush') return;
+    if (outcome.sawCopyIn && request.end === 'sync') this.#swallowSyncs++;
+    if (outcome.status === 'idle') this.#database.counters.transactions++;
+    this.#status = outcome.status;
+    this.#frontend.sendReady(outcome.status);
+  }
+
+  onCopy(frame: Buffer): void {
+    if (this.#backend.isBusy && !this.#backend.sendCopy(frame)) this.#frontend.pause();
+  }
+
+  onDrain(): void {
+    this.#backend.resume();
+  }
+
+  cancel(): void {
+    if (this.#backend.isBusy) this.#backend.cancel().catch(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    this.#backend.onAsync = undefined;
+    if (this.#backend.isBusy) {
+      await this.#backend.cancel().catch((thrown) => asError(thrown));
+      this.#backend.terminate();
+    }
+    this.#pool.release(this.#backend, { reset: true });
+  }
+}

@@ -1,0 +1,165 @@
+import { OperatingError, asError, asOperatingError } from '../lib/errors.js';
+import type { Logger } from '../lib/log.js';
+import type { Request } from '../pool/request.js';
+import type { CancelKey, CancelKeys } from './cancel.js';
+import type { Course } from './course.js';
+import type { Credentials, Database } from './database.js';
+import type { Frontend, FrontendEvents } from './frontend.js';
+import { openCourse } from './login.js';
+
+/** Requests that may wait behind the one that runs before the client is no longer read. */
+const MAX_WAITING_REQUESTS = 64;
+
+/** One client from login to the end: takes its requests one after the other and gives them to its course. */
+export class Session implements FrontendEvents {
+  readonly id: number;
+  readonly database: Database;
+  readonly frontend: Frontend;
+  readonly connectedAtMs = Date.now();
+  /** When the request that runs now came; undefined while idle. */
+  requestSinceMs: number | undefined;
+  readonly #log: Logger;
+  readonly #course: Course;
+  readonly #requests: Request[] = [];
+  readonly #forgetKey: () => void;
+  readonly #onEnd: (session: Session) => void;
+  #isRunning = false;
+  #isPaused = false;
+  #isClosed = false;
+  #idleTimer: NodeJS.Timeout | undefined;
+
+  private constructor(
+    opened: { id: number; database: Database; frontend: Frontend; course: Course; key: CancelKey },
+    keys: CancelKeys,
+    log: Logger,
+    onEnd: (session: Session) => void,
+  ) {
+    this.id = opened.id;
+    this.database = opened.database;
+    this.frontend = opened.frontend;
+    this.#course = opened.course;
+    this.#log = log;
+    this.#onEnd = onEnd;
+    this.#forgetKey = keys.register(opened.key, () => this.cancel());
+  }
+
+  /** Logs the client in: finds its course and tells it the server's parameters. Throws OperatingError. */
+  static async open(
+    id: number,
+    database: Database,
+    frontend: Frontend,
+    credentials: Credentials,
+    keys: CancelKeys,
+    log: Logger,
+    onEnd: (session: Session) => void,
+  ): Promise<Session> {
+    const { course, parameters, key } = await openCourse(database, frontend, credentials, keys);
+    const session = new Session({ id, database, frontend, course, key }, keys, log, onEnd);
+    frontend.welcome(parameters, key.processId, key.secretKey);
+    frontend.attach(session);
+    return session;
+  }
+
+  get isInTransaction(): boolean {
+    return this.#course.isInTransaction;
+  }
+
+  get pinReason(): string | undefined {
+    return this.#course.pinReason;
+  }
+
+  get isIdle(): boolean {
+    return !this.#isRunning && !this.#course.isInTransaction;
+  }
+
+  onRequest(request: Request): void {
+    if (this.#isClosed) return;
+    this.#requests.push(request);
+    if (this.#requests.length >= MAX_WAITING_REQUESTS && !this.#isPaused) {
+      this.#isPaused = true;
+      this.frontend.pause();
+    }
+    if (!this.#isRunning) void this.#work();
+  }
+
+  onCopy(frame: Buffer, kind: 'data' | 'done' | 'fail'): void {
+    this.#course.onCopy(frame, kind);
+  }
+
+  onDrain(): void {
+    this.#course.onDrain();
+  }
+
+  onClose(_reason: 'terminated' | 'lost' | 'protocol-violation'): void {
+    void this.#close();
+  }
+
+  cancel(): void {
+    this.#course.cancel();
+  }
+
+  /** Ends the session from our side: the client is told why. */
+  end(error: OperatingError): void {
+    this.frontend.end(error);
+    void this.#close();
+  }
+
+  async #work(): Promise<void> {
+    this.#isRunning = true;
+    clearTimeout(this.#idleTimer);
+    for (;;) {
+      const request = this.#requests.shift();
+      if (request === undefined || this.#isClosed) break;
+      await this.#serve(request);
+      if (this.#isPaused && this.#requests.length < MAX_WAITING_REQUESTS / 2) {
+        this.#isPaused = false;
+        this.frontend.resume();
+      }
+    }
+    this.#isRunning = false;
+    this.requestSinceMs = undefined;
+    if (this.#isClosed) return;
+    this.#watchIdleTransaction();
+  }
+
+  async #serve(request: Request): Promise<void> {
+    this.requestSinceMs = Date.now();
+    this.database.counters.requests++;
+    try {
+      await this.#course.run(request);
+    } catch (thrown) {
+      // Courses answer their errors themselves: what comes here is a bug, and the client must not hang for it.
+      const error = asError(thrown);
+      this.#log.error({ client: this.id, reason: error.message, stack: error.stack }, 'a session failed');
+      this.end(asOperatingError(error));
+    }
+  }
+
+  #watchIdleTransaction(): void {
+    const { idleTransactionTimeoutMs } = this.database.limits;
+    if (idleTransactionTimeoutMs === 0 || !this.#course.isInTransaction) return;
+    this.#idleTimer = setTimeout(() => {
+      this.end(
+        new OperatingError('limit-exceeded', 'terminating connection due to idle-in-transaction timeout', {
+          sqlstate: '25P03',
+          hint: `The transaction was idle for ${idleTransactionTimeoutMs} ms (limits.idleTransactionTimeoutMs).`,
+        }),
+      );
+    }, idleTransactionTimeoutMs);
+    this.#idleTimer.unref();
+  }
+
+  async #close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#idleTimer);
+    this.#forgetKey();
+    this.#requests.length = 0;
+    try {
+      await this.#course.close();
+    } catch (thrown) {
+      this.#log.error({ client: this.id, reason: asError(thrown).message }, 'a session could not give everything back');
+    }
+    this.#onEnd(this);
+  }
+}

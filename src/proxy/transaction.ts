@@ -1,0 +1,209 @@
+import { OperatingError, asOperatingError, unsupported } from '../lib/errors.js';
+import { type Backend, ServerFailure } from '../pool/backend.js';
+import type { Pool } from '../pool/pool.js';
+import type { Ticket } from '../topology/gate.js';
+import type { ShardName } from '../topology/ring.js';
+import type { Database } from './database.js';
+import { awaitMirrors } from './mirror-wait.js';
+import type { SessionSettings } from './settings.js';
+
+/** One shard's part of a transaction. */
+export interface Participant {
+  readonly backend: Backend;
+  readonly pool: Pool;
+  /** Said before its first statement: settings, BEGIN, the savepoints so far. Emptied when said. */
+  before: string[];
+  hasWritten: boolean;
+}
+
+/** How a lane to a shard is obtained and given back: by lease, or the session's pinned backend. */
+export interface Lanes {
+  borrow(shard: ShardName): Promise<{ backend: Backend; pool: Pool }>;
+  giveBack(backend: Backend, pool: Pool): void;
+}
+
+/**
+ * A client's transaction over the shards it has touched. It is opened on a shard when a statement first goes there, so
+ * one that stays on one shard costs that shard's BEGIN and COMMIT and nothing else; with several writers the commit is two-phase.
+ */
+export class Transaction {
+  readonly ticket: Ticket;
+  /** Begun by us around several statements of one request, not by the client. */
+  isImplicit: boolean;
+  isFailed = false;
+  readonly #database: Database;
+  readonly #settings: SessionSettings;
+  readonly #lanes: Lanes;
+  readonly #beginSql: string;
+  readonly #participants = new Map<ShardName, Participant>();
+  readonly #savepoints: string[] = [];
+  /** SET LOCAL and SET TRANSACTION statements, for shards that join later. */
+  readonly #local: string[] = [];
+  /** REPEATABLE READ or SERIALIZABLE: one snapshot, which several shards do not have together. */
+  #isOneSnapshot: boolean;
+
+  constructor(
+    database: Database,
+    settings: SessionSettings,
+    lanes: Lanes,
+    begin: { sql: string; isImplicit: boolean; isOneSnapshot: boolean; ticket?: Ticket | undefined },
+  ) {
+    this.ticket = begin.ticket ?? { touches: [] };
+    this.#database = database;
+    this.#settings = settings;
+    this.#lanes = lanes;
+    this.#beginSql = begin.sql;
+    this.isImplicit = begin.isImplicit;
+    this.#isOneSnapshot = begin.isOneSnapshot;
+  }
+
+  /** The transaction that COMMIT AND CHAIN or ROLLBACK AND CHAIN begins. */
+  next(): Transaction {
+    const begin = { sql: this.#beginSql, isImplicit: false, isOneSnapshot: this.#isOneSnapshot };
+    return new Transaction(this.#database, this.#settings, this.#lanes, begin);
+  }
+
+  get backends(): Backend[] {
+    return [...this.#participants.values()].map((participant) => participant.backend);
+  }
+
+  /** The shards touched so far, in the order they joined. */
+  get shards(): ShardName[] {
+    return [...this.#participants.keys()];
+  }
+
+  /** The part on `shard`, joined now if it was not. */
+  async join(shard: ShardName): Promise<Participant> {
+    const known = this.#participants.get(shard);
+    if (known !== undefined) return known;
+    if (this.#isOneSnapshot && this.#participants.size > 0) {
+      throw unsupported(
+        `a REPEATABLE READ or SERIALIZABLE transaction cannot use shard "${shard}" besides "${this.shards[0]}"`,
+        'Use READ COMMITTED, or keep the transaction to rows of one shard key.',
+      );
+    }
+    const { backend, pool } = await this.#lanes.borrow(shard);
+    const before = [...this.#settings.replay(backend), this.#beginSql, ...this.#local, ...this.#savepoints];
+    const participant: Participant = { backend, pool, before, hasWritten: false };
+    this.#participants.set(shard, participant);
+    return participant;
+  }
+
+  /** Runs a statement of the proxy's own on every participant that has begun. */
+  async runOnAll(sql: string): Promise<void> {
+    const begun = [...this.#participants.values()].filter((participant) => participant.before.length === 0);
+    const results = await Promise.allSettled(begun.map((participant) => participant.backend.run(sql)));
+    const failure = results.find((result) => result.status === 'rejected');
+    if (failure !== undefined) {
+      this.isFailed = true;
+      throw failure.reason;
+    }
+  }
+
+  /** Notes SET LOCAL and the like for shards that join later. */
+  noteLocal(sql: string): void {
+    this.#local.push(sql);
+    if (/\b(repeatable\s+read|serializable)\b/i.test(sql) && /\bisolation\b/i.test(sql)) this.#isOneSnapshot = true;
+  }
+
+  async savepoint(name: string): Promise<void> {
+    const sql = this.#database.dialect.words.savepoint(name);
+    await this.runOnAll(sql);
+    this.#noteSavepoint(sql);
+  }
+
+  async release(name: string): Promise<void> {
+    this.#requireSavepoint(name);
+    const sql = this.#database.dialect.words.release(name);
+    await this.runOnAll(sql);
+    this.#noteSavepoint(sql);
+  }
+
+  async rollbackTo(name: string): Promise<void> {
+    this.#requireSavepoint(name);
+    const sql = this.#database.dialect.words.rollbackTo(name);
+    await this.runOnAll(sql);
+    this.#noteSavepoint(sql);
+    this.isFailed = false;
+  }
+
+  /** Makes it permanent on every shard, or throws having undone it everywhere. Returns false when it had failed and was rolled back. */
+  async commit(): Promise<boolean> {
+    if (this.isFailed) {
+      await this.rollback();
+      return false;
+    }
+    const writers = this.#begun().filter((participant) => participant.hasWritten);
+    try {
+      await this.#commitWriters(writers.map((participant) => participant.backend));
+    } catch (thrown) {
+      await this.rollback();
+      throw thrown;
+    }
+    await this.#endReaders(writers);
+    for (const { backend } of writers) await awaitMirrors(this.#database.topology, backend, this.ticket.touches);
+    this.#leave(true);
+    return true;
+  }
+
+  /** Undoes it everywhere; never throws: a shard that cannot be told has lost the connection and with it the transaction. */
+  async rollback(): Promise<void> {
+    const { rollback } = this.#database.dialect.words;
+    await Promise.all(
+      this.#begun().map(async ({ backend }) => {
+        if (backend.isBroken || backend.transaction === 'idle') return;
+        if (backend.isBusy) backend.terminate();
+        else await backend.run(rollback).catch(() => backend.terminate());
+      }),
+    );
+    this.#leave(false);
+  }
+
+  async #commitWriters(writers: readonly Backend[]): Promise<void> {
+    const { words } = this.#database.dialect;
+    if (writers.length > 1) {
+      await this.#database.twoPhase.commit(writers);
+      return;
+    }
+    const writer = writers[0];
+    if (writer === undefined) return;
+    try {
+      await writer.run(words.commit);
+    } catch (thrown) {
+      if (thrown instanceof ServerFailure && !writer.isBroken) throw thrown;
+      throw new OperatingError('outcome-unknown', `the connection to shard "${writer.shard}" was lost during COMMIT`, {
+        detail: asOperatingError(thrown).message,
+        hint: 'Look whether the transaction was committed before sending it again.',
+      });
+    }
+  }
+
+  async #endReaders(writers: readonly Participant[]): Promise<void> {
+    const { commit } = this.#database.dialect.words;
+    const readers = this.#begun().filter((participant) => !writers.includes(participant));
+    await Promise.all(readers.map(({ backend }) => backend.run(commit).catch(() => backend.terminate())));
+  }
+
+  #begun(): Participant[] {
+    return [...this.#participants.values()].filter((participant) => participant.before.length === 0);
+  }
+
+  #leave(committed: boolean): void {
+    this.#settings.transactionEnded(committed, this.backends);
+    for (const { backend, pool } of this.#participants.values()) this.#lanes.giveBack(backend, pool);
+    this.#participants.clear();
+    this.#database.counters.transactions++;
+    this.#database.topology.gate.leave(this.ticket);
+  }
+
+  #noteSavepoint(sql: string): void {
+    this.#savepoints.push(sql);
+  }
+
+  #requireSavepoint(name: string): void {
+    const { words } = this.#database.dialect;
+    if (this.#savepoints.includes(words.savepoint(name))) return;
+    this.isFailed = true;
+    throw new OperatingError('no-transaction', `savepoint "${name}" does not exist`, { sqlstate: '3B001' });
+  }
+}
