@@ -7,9 +7,10 @@ import { Pool } from '../pool/pool.js';
 import type { StatementRouter } from '../routing/router.js';
 import type { ShardName } from '../topology/ring.js';
 import { servingShards } from '../topology/snapshot.js';
+import type { DecisionLog } from '../topology/store.js';
 import type { Topology } from '../topology/topology.js';
 import type { Dialect } from './dialect.js';
-import { type DecisionLog, TwoPhaseCommit } from './two-phase.js';
+import { TwoPhaseCommit } from './two-phase.js';
 
 /** Who a client's statements log in as on the shards; undefined parts come from the shard's URL. */
 export interface Credentials {

@@ -1,10 +1,8 @@
-import type { Duplex } from 'node:stream';
 import type { DatabaseConfig, LimitsConfig } from '../config/config.js';
 import type { BackendConnector } from '../pool/backend.js';
 import type { Step } from '../pool/request.js';
 import type { StatementRouter } from '../routing/router.js';
 import type { Keyspace } from '../topology/keyspace.js';
-import type { Frontend } from './frontend.js';
 
 /** Runs one small statement on some shard: rows as text. */
 export type RowsQuery = (sql: string) => Promise<(string | null)[][]>;
@@ -48,6 +46,3 @@ export interface Dialect {
   /** The same shard URL with another database name. */
   withDatabase(url: string, database: string): string;
 }
-
-/** The wing's door: brings one accepted socket through negotiation and authentication. Undefined when the client is already answered and gone. */
-export type ClientDoor = (socket: Duplex) => Promise<Frontend | undefined>;

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { OperatingError } from '../lib/errors.js';
 import type { ResultColumn, RowFields, TransactionStatus } from '../pool/backend.js';
 import type { Request } from '../pool/request.js';
@@ -64,3 +65,6 @@ export interface Answers {
   copyData(bytes: Buffer): Buffer;
   copyDone(): Buffer;
 }
+
+/** The wing's door: brings one accepted socket through negotiation and authentication. Undefined when the client is already answered and gone. */
+export type ClientDoor = (socket: Socket) => Promise<Frontend | undefined>;

@@ -3,16 +3,9 @@ import { OperatingError, asError } from '../lib/errors.js';
 import type { Logger } from '../lib/log.js';
 import type { Backend } from '../pool/backend.js';
 import type { ShardName } from '../topology/ring.js';
+import type { DecisionLog } from '../topology/store.js';
 import { servingShards } from '../topology/snapshot.js';
 import type { Database } from './database.js';
-
-/** Durable decisions to commit; what is prepared and has no decision is rolled back (presumed abort). */
-export interface DecisionLog {
-  /** Resolves when the decision is on disk. */
-  record(gid: string): Promise<void>;
-  forget(gid: string): Promise<void>;
-  list(): Promise<string[]>;
-}
 
 /** How long a commit is acknowledged late for the sake of a shard that cannot be reached after the decision. */
 const RESOLVE_PATIENCE_MS = 5_000;
@@ -60,6 +53,8 @@ export class TwoPhaseCommit {
     try {
       await this.#decisions.record(gid);
     } catch (thrown) {
+      // Whether the decision is on disk is not known: only a restart, which reads it, may resolve the transaction.
+      if (thrown instanceof OperatingError && thrown.code === 'outcome-unknown') throw thrown;
       await this.#resolve(gid, writers, false);
       throw thrown;
     }
