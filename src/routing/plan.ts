@@ -1,12 +1,12 @@
 import type { OperatingError } from '../lib/errors.js';
-import type { ShardName, } from '../topology/ring.js';
 import type { Touch } from '../topology/gate.js';
 import type { KeyType } from '../topology/keyspace.js';
+import type { ShardName } from '../topology/ring.js';
 
 /** Where a key's value is found in one execution of the statement. */
 export type KeySource =
-  /** The `index`-th literal that the template lexer took out (0-based). `negated`: a minus sign stands before it. */
-  | { readonly type: 'literal'; readonly index: number; readonly negated: boolean }
+  /** The `index`-th literal that the template lexer took out (0-based). `negated`: a minus sign stands before it; `array`: `= ANY('{…}')`. */
+  | { readonly type: 'literal'; readonly index: number; readonly negated: boolean; readonly array?: boolean }
   /** `$n`, 0-based; `array`: `= ANY($n)`. */
   | { readonly type: 'parameter'; readonly index: number; readonly array: boolean }
   /** NULL: equals nothing. */
@@ -18,18 +18,33 @@ export type Placement =
   | { readonly type: 'anywhere' }
   | { readonly type: 'home' }
   /** The owners of these values: rows can only be where one of them is owned. */
-  | { readonly type: 'keys'; readonly keyType: KeyType; readonly keys: readonly KeySource[] }
+  | {
+      readonly type: 'keys';
+      readonly keyType: KeyType;
+      readonly keys: readonly KeySource[];
+      /** The statement is right on one shard only: all these values must be the same, else it is refused at routing. */
+      readonly mustAgree?: boolean;
+    }
   /** INSERT … VALUES: row i goes to the owner of rows[i]. */
-  | { readonly type: 'rows'; readonly keyType: KeyType; readonly rows: readonly KeySource[] }
+  | {
+      readonly type: 'rows';
+      readonly keyType: KeyType;
+      readonly rows: readonly KeySource[];
+      /** Longest text that the key column stores unchanged (varchar(n)). */
+      readonly maxLength?: number;
+    }
   /** Every serving shard: scatter, writes to reference tables, DDL. */
   | { readonly type: 'every' }
   /** Said by hand: comment hint or SET ringferry.shard. */
   | { readonly type: 'shard'; readonly shard: ShardName }
-  | { readonly type: 'key-by-hand'; readonly key: string }
+  | { readonly type: 'key-by-hand'; readonly key: string; readonly keyType?: KeyType }
   | { readonly type: 'refused'; readonly error: OperatingError };
 
 export type TransactionCommand =
-  | { readonly type: 'begin'; readonly isolation: 'read committed' | 'repeatable read' | 'serializable' | undefined }
+  | {
+      readonly type: 'begin';
+      readonly isolation: 'read committed' | 'repeatable read' | 'serializable' | undefined;
+    }
   | { readonly type: 'commit'; readonly chain: boolean }
   | { readonly type: 'rollback'; readonly chain: boolean }
   | { readonly type: 'savepoint' | 'release' | 'rollback-to'; readonly name: string };
@@ -37,7 +52,13 @@ export type TransactionCommand =
 /** What a statement does to the session that outlives it. */
 export type SessionEffect =
   /** `name` lower-cased. `local`: SET LOCAL, for this transaction only. */
-  | { readonly type: 'set'; readonly name: string; readonly local: boolean }
+  | {
+      readonly type: 'set';
+      readonly name: string;
+      readonly local: boolean;
+      /** The values as texts, where they are plain constants; undefined for DEFAULT and the like. */
+      readonly values?: readonly string[];
+    }
   /** RESET name (or ALL when undefined). */
   | { readonly type: 'reset'; readonly name: string | undefined }
   | { readonly type: 'discard-all' }
@@ -57,14 +78,30 @@ export interface Merge {
 }
 
 export type MergeColumn =
+  /** As it comes; in a group: of the group's first row. */
   | { readonly type: 'pass'; readonly column: number }
-  | { readonly type: 'count' | 'sum' | 'min' | 'max' | 'bool-and' | 'bool-or'; readonly column: number }
-  | { readonly type: 'avg'; readonly sum: number; readonly count: number };
+  /** All shard columns from `from` on, as they come (`SELECT *`). Only without groups; always last. */
+  | { readonly type: 'rest'; readonly from: number }
+  | {
+      readonly type: 'count' | 'sum' | 'bool-and' | 'bool-or';
+      readonly column: number;
+      readonly cast?: MergeCast;
+    }
+  /** `byteOrder`: known to compare as bytes, if it is text. */
+  | { readonly type: 'min' | 'max'; readonly column: number; readonly byteOrder: boolean }
+  | { readonly type: 'avg'; readonly sum: number; readonly count: number; readonly cast?: MergeCast };
+
+/** `count(*)::int` and the like: what the merged value is cast to. */
+export type MergeCast = 'int2' | 'int4' | 'int8' | 'numeric' | 'float8' | 'text';
 
 export interface MergeOrder {
   readonly column: number;
   readonly descending: boolean;
   readonly nullsFirst: boolean;
+  /** Known to sort as bytes, if it is text. */
+  readonly byteOrder: boolean;
+  /** Sorts by a merged value (`ORDER BY count(*)`) instead of `column`. */
+  readonly value?: MergeColumn;
 }
 
 export type LimitSource = { readonly type: 'constant'; readonly value: bigint } | KeySource;
@@ -77,7 +114,7 @@ export interface Plan {
   readonly transaction: TransactionCommand | undefined;
   readonly session: SessionEffect | undefined;
   readonly placement: Placement;
-  /** Set when a SELECT may concern several shards. */
+  /** Set when a SELECT, or a write with RETURNING, may concern several shards. */
   readonly merge: Merge | undefined;
   /** COPY … FROM STDIN or TO STDOUT through the protocol; facts for splitting rows by owner. */
   readonly copy: CopyPlan | undefined;

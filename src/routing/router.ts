@@ -14,7 +14,10 @@ export interface StatementRouter {
   keyspace: Keyspace;
   /** Statements of one simple Query, cut at top-level semicolons; empty ones left out. */
   split(sql: string): string[];
-  /** Plans by template; throws OperatingError for what cannot be parsed. `searchPath` only where the session changed it. */
+  /**
+   * Plans by template; throws OperatingError for what cannot be parsed. `searchPath` only where the session changed it;
+   * `hint` when the session has SET ringferry.shard or ringferry.key (a hint in the statement itself wins).
+   */
   plan(sql: string, searchPath?: readonly string[], hint?: RoutingHint): PlannedStatement;
   /** Throws OperatingError when refused or when a key's value cannot be understood. */
   route(statement: PlannedStatement, parameters: ParameterValues | undefined, snapshot: Snapshot): Route;

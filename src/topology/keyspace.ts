@@ -25,6 +25,10 @@ export interface Column {
   readonly isGenerated: boolean;
   /** Compares and sorts as bytes (collation C and the like), so that text can be merged in order by us. */
   readonly hasByteOrder: boolean;
+  /** Texts that differ may be equal (a nondeterministic collation). */
+  readonly isLooselyEqual?: boolean;
+  /** The default's value differs from call to call (now(), random() …). */
+  readonly isDefaultVolatile?: boolean;
 }
 
 /** A table or view that exists in the database; `placement` says where its rows live. */
@@ -34,7 +38,13 @@ export interface Table {
   readonly kind: 'table' | 'view' | 'other';
   readonly placement: 'sharded' | 'reference' | 'home';
   /** Only for sharded tables. */
-  readonly key: { readonly column: string; readonly type: KeyType } | undefined;
+  readonly key:
+    | {
+        readonly column: string;
+        readonly type: KeyType /** n of a varchar(n) key. */;
+        readonly maxLength?: number;
+      }
+    | undefined;
   readonly columns: readonly Column[];
   readonly primaryKey: readonly string[];
   /** For a view: the tables it reads, transitively, as `schema.name`. */
@@ -52,4 +62,10 @@ export interface Keyspace {
   readonly builtinFunctions: ReadonlySet<string>;
   /** The default collation of the database sorts as bytes. */
   readonly hasByteOrder: boolean;
+  /** Lower-case names of functions whose result differs from call to call or from server to server. */
+  readonly volatileFunctions?: ReadonlySet<string>;
+  /** Lower-case names of aggregate functions. */
+  readonly aggregateFunctions?: ReadonlySet<string>;
+  /** Labels of enum types in their order, by type oid. */
+  readonly enums?: ReadonlyMap<number, readonly string[]>;
 }
