@@ -16,7 +16,9 @@ export interface Blocker {
 }
 
 /** Which rows of a table a stream or copy is about: the moving ranges, or all rows of a reference table. */
-export type RowSelection = { readonly type: 'ranges'; readonly ranges: readonly Range[] } | { readonly type: 'all' };
+export type RowSelection =
+  | { readonly type: 'ranges'; readonly ranges: readonly Range[] }
+  | { readonly type: 'all' };
 
 export interface CopyTask {
   readonly table: Table;
@@ -29,7 +31,12 @@ export interface SourceSnapshot {
   /** The stream delivers exactly what this snapshot does not show. */
   readonly position: Position;
   /** Copies one table's selected rows to the target, server to server through us, triggers and checks off there. Returns rows copied. Rejects on abort. */
-  copy(task: CopyTask, target: ShardAddress, onProgress: (rows: number, bytes: number) => void, signal: AbortSignal): Promise<number>;
+  copy(
+    task: CopyTask,
+    target: ShardAddress,
+    onProgress: (rows: number, bytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<number>;
   /** For progress only. */
   estimateRows(task: CopyTask): Promise<number>;
   close(): Promise<void>;
@@ -82,7 +89,12 @@ export interface Fence {
  */
 export interface MigrationEngine {
   /** Finds every reason not to start: log level, slots, privileges, primary keys, encodings, rows already there, foreign keys that cross … */
-  preflight(sources: readonly ShardAddress[], targets: readonly ShardAddress[], keyspace: Keyspace, migration: string): Promise<Blocker[]>;
+  preflight(
+    sources: readonly ShardAddress[],
+    targets: readonly ShardAddress[],
+    keyspace: Keyspace,
+    migration: string,
+  ): Promise<Blocker[]>;
   /** Makes the schema of `model` on an empty `target` (types, tables, sequences, indexes, constraints, views, functions, triggers), or checks that it is there. */
   copySchema(model: ShardAddress, target: ShardAddress, keyspace: Keyspace): Promise<void>;
   /** Publication and whatever row images need on the source (replica identity), with what it was before noted in the returned text for `removeTraces`. */
@@ -90,7 +102,11 @@ export interface MigrationEngine {
   /** Tables where the target keeps positions. */
   prepareTarget(target: ShardAddress, migration: string): Promise<void>;
   /** Makes the slot, then the snapshot that fits it (hazard 20). An older slot of that name is dropped first. */
-  openSnapshot(source: ShardAddress, migration: string, targets: readonly ShardName[]): Promise<SourceSnapshot>;
+  openSnapshot(
+    source: ShardAddress,
+    migration: string,
+    targets: readonly ShardName[],
+  ): Promise<SourceSnapshot>;
   /** Empties the selected rows on the target: before a copy is started again. */
   clearTarget(target: ShardAddress, tasks: readonly CopyTask[]): Promise<void>;
   openStream(spec: StreamSpec, signal: AbortSignal): Promise<AppliedStream>;
@@ -106,7 +122,12 @@ export interface MigrationEngine {
    * Compares all selected rows by checksums made in the databases, chunk by chunk, while `stream` keeps applying; what
    * differs is read again after the stream has caught up, and only lasting differences are reported.
    */
-  verify(stream: AppliedStream, spec: StreamSpec, onProgress: (rows: number) => void, signal: AbortSignal): Promise<{ comparedRows: number; differences: ChunkDifference[] }>;
+  verify(
+    stream: AppliedStream,
+    spec: StreamSpec,
+    onProgress: (rows: number) => void,
+    signal: AbortSignal,
+  ): Promise<{ comparedRows: number; differences: ChunkDifference[] }>;
   /** Brings rows to what the source has. Only before the cutover. */
   repair(spec: StreamSpec, differences: readonly ChunkDifference[]): Promise<void>;
   /** Rows of a task without a snapshot, from the database's statistics: for a dry run only. */
@@ -120,13 +141,27 @@ export interface MigrationEngine {
   /** Installs the fence's machinery ahead of time; refuses nothing yet. */
   prepareFence(address: ShardAddress, migration: string, tasks: readonly CopyTask[]): Promise<void>;
   /** Refuses new writers in the tasks' rows and waits for those inside; rejects at the deadline with the fence down again. */
-  raiseFence(address: ShardAddress, migration: string, tasks: readonly CopyTask[], deadlineMs: number): Promise<Fence>;
+  raiseFence(
+    address: ShardAddress,
+    migration: string,
+    tasks: readonly CopyTask[],
+    deadlineMs: number,
+  ): Promise<Fence>;
   /** Lowers a fence that was kept by a process that died. */
   lowerKeptFence(address: ShardAddress, migration: string): Promise<void>;
   /** Sets sequences of these tables on the target past the highest value on any of the sources. */
-  advanceSequences(sources: readonly ShardAddress[], target: ShardAddress, tasks: readonly CopyTask[]): Promise<void>;
+  advanceSequences(
+    sources: readonly ShardAddress[],
+    target: ShardAddress,
+    tasks: readonly CopyTask[],
+  ): Promise<void>;
   /** Deletes the selected rows in small batches; returns how many. */
-  deleteRows(address: ShardAddress, migration: string, tasks: readonly CopyTask[], signal: AbortSignal): Promise<number>;
+  deleteRows(
+    address: ShardAddress,
+    migration: string,
+    tasks: readonly CopyTask[],
+    signal: AbortSignal,
+  ): Promise<number>;
   /** Removes slots, publications, triggers, functions, tables and settings of this migration; true when nothing is left. */
   removeTraces(address: ShardAddress, migration: string, notes: readonly string[]): Promise<void>;
 }

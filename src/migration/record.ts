@@ -2,8 +2,21 @@ import type { ShardName } from '../topology/ring.js';
 
 /** The path of a migration, in order; then what lies off it. */
 export const PHASES = [
-  'planned', 'preparing', 'backfilling', 'catching-up', 'verifying', 'mirroring', 'ready', 'cutting-over', 'switched', 'cleaning', 'done',
-  'rolling-back', 'aborting', 'aborted', 'failed',
+  'planned',
+  'preparing',
+  'backfilling',
+  'catching-up',
+  'verifying',
+  'mirroring',
+  'ready',
+  'cutting-over',
+  'switched',
+  'cleaning',
+  'done',
+  'rolling-back',
+  'aborting',
+  'aborted',
+  'failed',
 ] as const;
 export type Phase = (typeof PHASES)[number];
 
@@ -43,6 +56,8 @@ export interface MigrationRecord {
   /** The shard added or removed. */
   readonly shard: ShardName | undefined;
   readonly shardUrl: string | undefined;
+  /** Who knows `shardUrl` later on: the config, or only the store. */
+  readonly shardOrigin?: 'config' | 'store';
   readonly createdAt: string;
   phase: Phase;
   /** Phase in which it failed, and why. */
@@ -56,7 +71,9 @@ export interface MigrationRecord {
   /** Objects made (or about to be made) in databases, so that cleanup finds them whatever died: written before each is made. */
   objects: { shard: ShardName; type: string; name: string; note?: string }[];
   copies: CopyProgress[];
-  verification: { comparedRows: number; differences: number; repaired: number; finishedAt: string } | undefined;
+  verification:
+    | { comparedRows: number; differences: number; repaired: number; finishedAt: string }
+    | undefined;
   holdMs: number | undefined;
   cutoverAttempts: number;
   stepsBack: number;

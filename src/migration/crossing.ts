@@ -1,0 +1,159 @@
+import { asError } from '../lib/errors.js';
+import type { Hold } from '../topology/gate.js';
+import type { Snapshot } from '../topology/snapshot.js';
+import type { CopyTask, ShardAddress } from './engine.js';
+import { type FenceSpec, Fences } from './fences.js';
+import { TimedOut, throwIfAborted, within } from './interrupt.js';
+import type { Run } from './run.js';
+import type { StreamKeeper } from './stream-keeper.js';
+
+/** One change of owner, forth (cutover) or back (rollback): the same acts in the same order. */
+export interface Crossing {
+  readonly hold: Hold;
+  /** On the owners that are left. */
+  readonly fences: readonly FenceSpec[];
+  /** From the owners that are left to those that are to own. */
+  readonly streams: readonly StreamKeeper[];
+  readonly sequences: readonly {
+    readonly sources: readonly ShardAddress[];
+    readonly target: ShardAddress;
+    readonly tasks: readonly CopyTask[];
+  }[];
+  readonly next: (current: Snapshot) => Snapshot;
+  /** What must have happened between the switch and the release, e.g. fences of the new owners lowered. Bounded by the caller. */
+  readonly beforeRelease: () => Promise<void>;
+}
+
+export type CrossingResult =
+  | { readonly type: 'crossed'; readonly holdMs: number }
+  | { readonly type: 'backed-out'; readonly error: Error };
+
+/** How long the last acts between switch and release may keep statements waiting. */
+const RELEASE_LIMIT_MS = 5_000;
+/** Pause between looks into a store that does not say whether the switch is in it. */
+const LOOK_AGAIN_MS = 100;
+
+/** Time that is left of one limit for several acts. */
+class Deadline {
+  readonly #run: Run;
+  readonly #endsAt: number;
+
+  constructor(run: Run, limitMs: number) {
+    this.#run = run;
+    this.#endsAt = run.world.clock.now() + limitMs;
+  }
+
+  /** Throws TimedOut when nothing is left. */
+  remainingMs(what: string): number {
+    const left = this.#endsAt - this.#run.world.clock.now();
+    if (left <= 0) throw new TimedOut(what, this.#run.world.config.drainTimeoutMs);
+    return left;
+  }
+
+  async within<T>(what: string, promise: Promise<T>): Promise<T> {
+    promise.catch(() => {});
+    return within(this.#run.world.clock, this.remainingMs(what), what, promise);
+  }
+}
+
+/**
+ * DESIGN section 4, in its order: hold → drain → fence → marker → passed → sequences → compare-and-swap → publish,
+ * release. Whatever fails before the swap is undone before statements are let go, so that no client notices.
+ *
+ *     sessions  ──────┤ held: they wait at the gate                  ├──────▶ new owner
+ *     old owner   drained │ fenced │ marker ──┐
+ *     new owner                               └─▶ applied │ sequences │
+ *     store                                                           │ swap: the only point of no return
+ */
+export async function cross(run: Run, crossing: Crossing): Promise<CrossingResult> {
+  const { gate } = run.world.topology;
+  const fences = new Fences(run, crossing.fences);
+  gate.hold(crossing.hold);
+  try {
+    await approach(run, crossing, fences);
+  } catch (thrown) {
+    await fences.lowerAll();
+    gate.release();
+    return { type: 'backed-out', error: asError(thrown) };
+  }
+  const next = crossing.next(run.world.topology.current);
+  const swap = await swapOwner(run, next);
+  if (swap !== 'swapped') {
+    await fences.lowerAll();
+    gate.release();
+    return { type: 'backed-out', error: swap };
+  }
+  await run.pausePoint('switched-in-store');
+  run.world.topology.publish(next);
+  const lastActs = Promise.all([fences.lowerShort(), crossing.beforeRelease()]);
+  await within(run.world.clock, RELEASE_LIMIT_MS, 'the last acts of the cutover', lastActs).catch(
+    (thrown) => {
+      run.world.log.error(
+        { migration: run.record.id, reason: asError(thrown).message },
+        'an act after the switch failed; it is tried again',
+      );
+    },
+  );
+  return { type: 'crossed', holdMs: gate.release() };
+}
+
+/** Everything before the swap; throws when the cutover cannot be made now. */
+async function approach(run: Run, crossing: Crossing, fences: Fences): Promise<void> {
+  const { world, record } = run;
+  const deadline = new Deadline(run, world.config.drainTimeoutMs);
+  await run.pausePoint('held');
+  await deadline.within('the end of open transactions on the moving rows', world.topology.gate.drained());
+  await run.pausePoint('drained');
+  await fences.raise(deadline.remainingMs('raising the fences'));
+  await run.pausePoint('fenced');
+  await deadline.within('the marker', passMarkers(run, crossing.streams, record.id));
+  await run.pausePoint('marker-passed');
+  // One after the other: two that set the same sequences at once could set them back.
+  for (const { sources, target, tasks } of crossing.sequences) {
+    await deadline.within('setting the sequences', world.engine.advanceSequences(sources, target, tasks));
+  }
+  await deadline.within('keeping the fences', fences.keep());
+  await run.pausePoint('fence-kept');
+  throwIfAborted(run.signal);
+}
+
+/** Hazards 12 and 23: a marker written after the fence, and seen by every stream, is the proof that nothing is missing. */
+async function passMarkers(run: Run, streams: readonly StreamKeeper[], migration: string): Promise<void> {
+  const byShard = new Map<string, StreamKeeper[]>();
+  for (const keeper of streams) {
+    const { shard } = keeper.spec.from;
+    byShard.set(shard, [...(byShard.get(shard) ?? []), keeper]);
+  }
+  await Promise.all(
+    [...byShard.values()].map(async (keepers) => {
+      const position = await run.world.engine.writeMarker(keepers[0]!.spec.from, migration);
+      await run.pausePoint('marker-written');
+      await Promise.all(keepers.map((keeper) => keeper.waitFor(position)));
+    }),
+  );
+}
+
+/**
+ * The point of no return. A store that fails does not say whether the swap is in it: statements stay held until it is
+ * known, because both answers given at once would be two owners.
+ */
+async function swapOwner(run: Run, next: Snapshot): Promise<'swapped' | Error> {
+  const { store, clock, log } = run.world;
+  try {
+    await store.compareAndSwap(next.database, next.epoch - 1, next);
+    return 'swapped';
+  } catch (thrown) {
+    for (;;) {
+      try {
+        const stored = await store.load(next.database);
+        return stored?.epoch === next.epoch ? 'swapped' : asError(thrown);
+      } catch (again) {
+        log.error(
+          { migration: run.record.id, reason: asError(again).message },
+          'the store does not say whether the owner was switched; statements wait',
+        );
+        await clock.sleep(LOOK_AGAIN_MS);
+      }
+    }
+  }
+}
