@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { after, describe, test } from 'node:test';
+import { startPostgres } from '../cluster.js';
+import { startRingferry } from '../integration/harness.js';
+
+/** One thing that an application does with its driver; returns all it saw, as plain values that do not differ from run to run. */
+export interface Operation {
+  readonly name: string;
+  run(url: string): Promise<unknown>;
+  /** Only where the session keeps its backend. */
+  readonly sessionOnly?: boolean;
+}
+
+/** Runs every operation on a direct connection and through a pass-through Ringferry, and demands that both saw the same. */
+export async function compareWithDirect(driver: string, operations: readonly Operation[]): Promise<void> {
+  const [direct] = await startPostgres(after);
+  for (const mode of ['session', 'transaction'] as const) {
+    const ringferry = await startRingferry(after, {
+      shards: { only: direct! },
+      database: '*',
+      pool: { mode, size: 20 },
+    });
+    describe(`${driver}, pool mode ${mode}`, () => {
+      for (const operation of operations) {
+        if (operation.sessionOnly === true && mode !== 'session') continue;
+        test(operation.name, { timeout: 60_000 }, async () => {
+          const expected = await operation.run(direct!.url());
+          assert.deepEqual(await operation.run(ringferry.url('postgres')), expected);
+        });
+      }
+    });
+  }
+}
+
+/** The error that this must end in, as plain fields; an error of the test's own making is none. */
+export async function refusal(work: PromiseLike<unknown>): Promise<Record<string, unknown>> {
+  const result = await Promise.resolve(work).then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
+  assert.ok('error' in result, 'it was expected to fail');
+  const fields = errorFields(result.error);
+  assert.ok('code' in fields, String(result.error));
+  return fields;
+}
+
+/** Everything that a server's error says, without what names a source line of another version. */
+export function errorFields(thrown: unknown): Record<string, unknown> {
+  const error = thrown as Record<string, unknown>;
+  const names = [
+    'code',
+    'severity',
+    'message',
+    'detail',
+    'hint',
+    'position',
+    'internalPosition',
+    'internalQuery',
+    'where',
+    'schema',
+    'table',
+    'column',
+    'dataType',
+    'constraint',
+    'file',
+    'routine',
+  ];
+  const aliases: Record<string, string> = {
+    schema: 'schema_name',
+    table: 'table_name',
+    column: 'column_name',
+    constraint: 'constraint_name',
+  };
+  return Object.fromEntries(
+    names
+      .map((name) => [name, error[name] ?? error[aliases[name] ?? name]])
+      .filter(([, value]) => value !== undefined),
+  );
+}

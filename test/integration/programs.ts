@@ -1,0 +1,56 @@
+import { execFile } from 'node:child_process';
+
+export interface ProgramResult {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program to its end with this text on its standard input; never rejects because of its status. */
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  input = '',
+  env: NodeJS.ProcessEnv = {},
+): Promise<ProgramResult> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(
+      program,
+      args,
+      {
+        env: { ...process.env, LC_ALL: 'C', PGCONNECT_TIMEOUT: '10', ...env },
+        maxBuffer: 64 << 20,
+        timeout: 120_000,
+      },
+      (error, stdout, stderr) => {
+        if (error !== null && typeof error.code !== 'number' && error.signal == null) return reject(error);
+        resolve({
+          status: error === null ? 0 : typeof error.code === 'number' ? error.code : -1,
+          stdout,
+          stderr,
+        });
+      },
+    );
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(input);
+  });
+}
+
+/** psql without headings, stopping at the first error; `lines` is its output. */
+export async function psql(
+  url: string,
+  sql: string,
+  ...args: string[]
+): Promise<ProgramResult & { lines: string[] }> {
+  const result = await runProgram(
+    'psql',
+    [url, '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', ...args],
+    sql,
+  );
+  return { ...result, lines: result.stdout.split('\n').filter((line) => line !== '') };
+}
+
+export function pgbench(url: string, ...args: string[]): Promise<ProgramResult> {
+  const { hostname, port, username, pathname } = new URL(url);
+  return runProgram('pgbench', ['-h', hostname, '-p', port, '-U', username, ...args, pathname.slice(1)]);
+}
