@@ -6,7 +6,7 @@ import { describeStatement } from './describe.js';
 import { type Execution, type SessionContext, type Way, isWrite } from './execution.js';
 import { type Part, gather } from './gather.js';
 import { lostConnection } from './relay-statement.js';
-import type { Transaction } from './transaction.js';
+import { type Participant, type Transaction, takeBefore } from './transaction.js';
 
 /**
  * Runs a write on every shard of its route inside `transaction`. Rows of RETURNING go to the client as they come; the tag
@@ -20,7 +20,7 @@ export async function gatherWrite(
 ): Promise<string> {
   context.database.counters.scatter++;
   const shards = way.route.shards;
-  const parts = await partsOf(context, transaction, execution, way);
+  const parts = await partsOf(context, transaction, execution, way, execution.resultFormats);
   await execution.answerLocally?.();
   // A reference table has the same rows everywhere: one shard's answer is the answer.
   const answering = execution.planned.plan.writesReference ? Math.max(0, shards.indexOf(way.snapshot.home)) : undefined;
@@ -76,26 +76,21 @@ export async function partsOf(
   transaction: Transaction,
   execution: Execution,
   way: Way,
+  resultFormats: readonly number[],
 ): Promise<Part[]> {
   const types = await parameterTypes(context, transaction, execution);
-  const parts: Part[] = [];
-  for (const shard of way.route.shards) {
-    const participant = await transaction.join(shard);
+  const queries = way.route.shards.map((shard) => ({
+    sql: way.router.sqlFor(execution.planned, way.route, shard, way.snapshot),
+    parameters: execution.parameters,
+    parameterTypes: types,
+    resultFormats,
+  }));
+  const participants: Participant[] = [];
+  for (const shard of way.route.shards) participants.push(await transaction.join(shard));
+  return participants.map((participant, index) => {
     participant.hasWritten ||= isWrite(execution.planned);
-    const { before } = participant;
-    participant.before = [];
-    parts.push({
-      backend: participant.backend,
-      before,
-      query: {
-        sql: way.router.sqlFor(execution.planned, way.route, shard, way.snapshot),
-        parameters: execution.parameters,
-        parameterTypes: types,
-        resultFormats: execution.resultFormats,
-      },
-    });
-  }
-  return parts;
+    return { backend: participant.backend, before: takeBefore(participant), query: queries[index]! };
+  });
 }
 
 /**

@@ -134,6 +134,7 @@ export class PassThroughCourse implements Course {
     if (request.end !== 'flush') this.#status = outcome.status;
     if (outcome.sawCopyIn && request.end === 'sync') this.#swallowSyncs++;
     if (outcome.error !== undefined) {
+      if (wasIdle) this.#settings.invalidate(backend);
       if (request.end === 'flush') this.#isSkipping = true;
       for (const step of request.steps) if (step.type === 'parse') this.#statements.doubt(step.prepared.name);
     } else {

@@ -5,7 +5,7 @@ import type { ShardName } from '../topology/ring.js';
 import { AlreadyAnswered, type Execution, type SessionContext, type Way, isWrite } from './execution.js';
 import { awaitMirrors, movesToAwait } from './mirror-wait.js';
 import { type RelayOutcome, relay } from './relay.js';
-import type { Transaction } from './transaction.js';
+import { type Transaction, takeBefore } from './transaction.js';
 
 export interface RelayHooks {
   /** The client's COPY data goes to this backend until it is undefined again. */
@@ -38,8 +38,8 @@ async function relayInside(
   hooks: RelayHooks,
 ): Promise<RelayOutcome> {
   const participant = await transaction.join(shard);
-  const { backend, before } = participant;
-  participant.before = [];
+  const { backend } = participant;
+  const before = takeBefore(participant);
   participant.hasWritten ||= isWrite(execution.planned);
   const outcome = await relay(context.frontend, backend, execution.request, {
     rename: true,
@@ -47,7 +47,10 @@ async function relayInside(
     onCopyIn: () => hooks.copyFrom(backend),
   });
   hooks.copyFrom(undefined);
-  if (outcome.broken !== undefined || outcome.error !== undefined) transaction.isFailed = true;
+  if (outcome.broken !== undefined || outcome.error !== undefined) {
+    transaction.isFailed = true;
+    if (before.length > 0) context.settings.invalidate(backend);
+  }
   notePin(context, execution, backend, outcome);
   throwIfFailed(outcome, shard, false);
   return outcome;
@@ -66,9 +69,10 @@ async function relayAlone(
     const isWriting = isWrite(execution.planned);
     const touches = [way.route.touch];
     const mustWait = isWriting && movesToAwait(database.topology.current, shard, touches).length > 0;
+    const before = settings.replay(backend);
     const outcome = await relay(frontend, backend, execution.request, {
       rename: true,
-      before: settings.replay(backend),
+      before,
       holdCompletion: mustWait,
       onCopyIn: () => hooks.copyFrom(backend),
     });
@@ -77,6 +81,7 @@ async function relayAlone(
       await awaitMirrors(database.topology, backend, touches);
       for (const chunk of outcome.held) frontend.send(chunk);
     }
+    if (outcome.error !== undefined && before.length > 0) settings.invalidate(backend);
     database.counters.transactions++;
     notePin(context, execution, backend, outcome);
     throwIfFailed(outcome, shard, isWriting);

@@ -16,6 +16,13 @@ export interface Participant {
   hasWritten: boolean;
 }
 
+/** What must be said to it first; the caller says it in the same turn. */
+export function takeBefore(participant: Participant): string[] {
+  const { before } = participant;
+  participant.before = [];
+  return before;
+}
+
 /** How a lane to a shard is obtained and given back: by lease, or the session's pinned backend. */
 export interface Lanes {
   borrow(shard: ShardName): Promise<{ backend: Backend; pool: Pool }>;
@@ -190,7 +197,10 @@ export class Transaction {
 
   #leave(committed: boolean): void {
     this.#settings.transactionEnded(committed, this.backends);
-    for (const { backend, pool } of this.#participants.values()) this.#lanes.giveBack(backend, pool);
+    for (const { backend, pool, before } of this.#participants.values()) {
+      if (before.length > 0) this.#settings.invalidate(backend);
+      this.#lanes.giveBack(backend, pool);
+    }
     this.#participants.clear();
     this.#database.counters.transactions++;
     this.#database.topology.gate.leave(this.ticket);

@@ -1,0 +1,47 @@
+import type { DatabaseConfig } from '../config/config.js';
+import { OperatingError } from '../lib/errors.js';
+import type { Database } from './database.js';
+
+/** How `"*"` is written in the config: every name that is not listed. */
+export const ANY_DATABASE = '*';
+
+/** The databases that clients can name. Those that only `"*"` admits are made when they are first asked for. */
+export class Databases {
+  readonly #byName = new Map<string, Database>();
+  readonly #wildcard: DatabaseConfig | undefined;
+  readonly #make: (config: DatabaseConfig) => Database;
+  readonly #max: number;
+
+  /** `max`: how many databases `"*"` may admit. */
+  constructor(listed: Iterable<Database>, wildcard: DatabaseConfig | undefined, make: (config: DatabaseConfig) => Database, max: number) {
+    for (const database of listed) this.#byName.set(database.name, database);
+    this.#wildcard = wildcard;
+    this.#make = make;
+    this.#max = max;
+  }
+
+  get all(): Database[] {
+    return [...this.#byName.values()];
+  }
+
+  find(name: string): Database | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** Throws `unknown-database` when neither the name nor `"*"` is configured. */
+  get(name: string): Database {
+    const known = this.#byName.get(name);
+    if (known !== undefined) return known;
+    if (this.#wildcard === undefined) {
+      throw new OperatingError('unknown-database', `database "${name}" does not exist`, {
+        hint: `Ringferry serves: ${[...this.#byName.keys()].join(', ')}. Add the database to the configuration, or "*" for all.`,
+      });
+    }
+    if (this.#byName.size >= this.#max) {
+      throw new OperatingError('limit-exceeded', `${this.#max} databases are open already`, { hint: 'List the databases in the configuration.' });
+    }
+    const database = this.#make({ ...this.#wildcard, name });
+    this.#byName.set(name, database);
+    return database;
+  }
+}
