@@ -1,7 +1,7 @@
 import { isLoopback, parseShardUrl, urlDatabase } from './address.js';
 import type { HostPort } from './config.js';
 import { didYouMean } from './mistakes.js';
-import { asTree, checkFile, type Report, type Tree } from './report.js';
+import { asTree, checkFile, isTree, type Report, type Tree } from './report.js';
 import type { Path } from './source.js';
 
 /** Mistakes inside one database: shards, home, tables. `listeners` are Ringferry's own addresses. */
@@ -20,7 +20,7 @@ export function checkDatabase(
   checkFile([...path, 'server_ca'], database['server_ca'], folder, report);
   const shards = asTree(database['shards']);
   const names = Object.keys(shards);
-  if (database['shards'] !== undefined && names.length === 0) {
+  if (isTree(database['shards']) && names.length === 0) {
     report.mistake(
       [...path, 'shards'],
       'there is no shard',

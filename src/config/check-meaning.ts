@@ -2,7 +2,7 @@ import { formatAddress, isLoopback, parseAddress } from './address.js';
 import { checkDatabase } from './check-database.js';
 import type { HostPort } from './config.js';
 import type { Mistake } from './mistakes.js';
-import { asTree, checkFile, type Report, type Tree } from './report.js';
+import { asTree, checkFile, isTree, type Report, type Tree } from './report.js';
 import { type ConfigSource, formatPath, type Path } from './source.js';
 
 /**
@@ -27,7 +27,7 @@ export function checkMeaning(
   checkTls(root, folder, report);
   checkUsers(root, addresses.postgres, report);
   const databases = asTree(root['databases']);
-  if (root['databases'] !== undefined && Object.keys(databases).length === 0) {
+  if (isTree(root['databases']) && Object.keys(databases).length === 0) {
     report.mistake(
       ['databases'],
       'there is no database',

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { didYouMean } from './mistakes.js';
-import { listSettings, namesAt } from './settings.js';
+import { isSecret, listSettings, namesAt } from './settings.js';
 import type { ConfigSource, Path } from './source.js';
 
 /** Turns what the schema found into a mistake that says what to write. */
@@ -24,37 +24,51 @@ export function reportIssue(source: ConfigSource, issue: z.core.$ZodIssue): void
   source.report(path, message, remedy);
 }
 
-function explainIssue(
-  source: ConfigSource,
-  issue: z.core.$ZodIssue,
-  path: Path,
-): { message: string; remedy: string | undefined } {
+interface Explained {
+  readonly message: string;
+  readonly remedy: string | undefined;
+}
+
+function explainIssue(source: ConfigSource, issue: z.core.$ZodIssue, path: Path): Explained {
   const value = valueAt(source.value(), path);
-  const example = exampleFor(path);
-  if (value === undefined) return { message: 'is missing', remedy: example };
-  if (value === null) return { message: 'is empty', remedy: example };
-  const shown =
-    typeof value === 'object' ? (Array.isArray(value) ? 'a list' : 'a map') : JSON.stringify(value);
-  if (issue.code === 'invalid_value')
-    return { message: `${shown} is not known here`, remedy: oneOf(issue.values, String(value)) };
-  if (issue.code === 'invalid_union' && 'options' in issue)
-    return { message: `${shown} is not known here`, remedy: oneOf(issue.options as string[], String(value)) };
-  if (issue.code === 'invalid_union') return { message: `${shown} is not allowed here`, remedy: example };
-  if (issue.code === 'too_small')
-    return {
-      message: typeof value === 'number' ? `${shown} is too small` : 'is empty',
-      remedy: example ?? `at least ${issue.minimum}`,
-    };
-  if (issue.code === 'too_big') return { message: `${shown} is too big`, remedy: `at most ${issue.maximum}` };
-  if (issue.code === 'invalid_type') {
-    const expected = EXPECTED_WORDS[issue.expected] ?? issue.expected;
-    const isUnquoted = issue.expected === 'string' && typeof value !== 'object';
-    return {
-      message: `${shown} is not ${expected}`,
-      remedy: isUnquoted ? `"${value}" (in quotes)` : example,
-    };
+  const remedy = exampleFor(path);
+  if (value === undefined) return { message: 'is missing', remedy };
+  if (value === null) return { message: 'is empty', remedy };
+  const isHidden = isSecret(String(path.at(-1)));
+  const shown = isHidden ? 'this' : showValue(value);
+  switch (issue.code) {
+    case 'invalid_value':
+      return { message: `${shown} is not known here`, remedy: oneOf(issue.values, String(value)) };
+    case 'invalid_union':
+      if ('options' in issue)
+        return {
+          message: `${shown} is not known here`,
+          remedy: oneOf(issue.options as string[], String(value)),
+        };
+      return { message: `${shown} is not allowed here`, remedy };
+    case 'too_small':
+      return {
+        message: typeof value === 'number' ? `${shown} is too small` : 'is empty',
+        remedy: remedy ?? `at least ${issue.minimum}`,
+      };
+    case 'too_big':
+      return { message: `${shown} is too big`, remedy: `at most ${issue.maximum}` };
+    case 'invalid_type': {
+      const isUnquoted = issue.expected === 'string' && typeof value !== 'object';
+      const quoted = isHidden ? 'it in quotes' : `"${value}" (in quotes)`;
+      return {
+        message: `${shown} is not ${EXPECTED_WORDS[issue.expected] ?? issue.expected}`,
+        remedy: isUnquoted ? quoted : remedy,
+      };
+    }
+    default:
+      return { message: issue.message, remedy };
   }
-  return { message: issue.message, remedy: example };
+}
+
+function showValue(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'a map' : JSON.stringify(value);
 }
 
 const EXPECTED_WORDS: Readonly<Record<string, string>> = {

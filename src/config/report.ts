@@ -11,8 +11,13 @@ export interface Report {
   warning(path: Path, message: string, remedy?: string): void;
 }
 
+export function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The part, or nothing in it when it is missing or has another shape. */
 export function asTree(value: unknown): Tree {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Tree) : {};
+  return isTree(value) ? value : {};
 }
 
 /** A file that must be readable when it is named. */

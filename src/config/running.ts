@@ -1,6 +1,6 @@
 import { formatAddress, redactUrl } from './address.js';
 import type { Config } from './config.js';
-import { listSettings, type Setting } from './settings.js';
+import { isSecret, listSettings, type Setting } from './settings.js';
 
 /** One setting as it runs now; passwords are never shown. */
 export interface RunningSetting {
@@ -9,8 +9,6 @@ export interface RunningSetting {
   readonly default: string | null;
   readonly isReloadable: boolean;
 }
-
-const SECRETS = new Set(['password', 'scram', 'backend_password']);
 
 /** The running configuration as rows, in the spelling of the file. */
 export function runningSettings(config: Config): RunningSetting[] {
@@ -54,7 +52,7 @@ function flatten(
 
 function showValue(key: string, value: unknown): string {
   if (value === undefined) return key.startsWith('listen.') ? 'false' : '';
-  if (SECRETS.has(key.split('.').at(-1) ?? '')) return '***';
+  if (isSecret(key.split('.').at(-1) ?? '')) return '***';
   if (typeof value === 'object' && value !== null && 'port' in value)
     return formatAddress(value as { host: string; port: number });
   if (typeof value === 'string') return redactUrl(value);

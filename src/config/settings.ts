@@ -11,6 +11,13 @@ export interface Setting {
   readonly doc: string;
 }
 
+const SECRETS: ReadonlySet<string> = new Set(['password', 'scram', 'backend_password']);
+
+/** The value of a setting of this name must never be shown. */
+export function isSecret(name: string): boolean {
+  return SECRETS.has(name);
+}
+
 /** A part of the JSON Schema that `jsonSchema()` makes. */
 interface SchemaPart {
   readonly type?: string;

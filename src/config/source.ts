@@ -33,7 +33,9 @@ export class ConfigSource {
 
   constructor(text: string, env: Readonly<Record<string, string | undefined>>) {
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: true });
-    for (const error of this.#document.errors) this.#reportSyntax(error.message, error.pos[0], text);
+    // What follows the first one is mostly its consequence.
+    const [error] = this.#document.errors;
+    if (error !== undefined) this.#reportSyntax(error.message, error.pos[0], text);
     this.isReadable = this.mistakes.length === 0;
     if (this.isReadable) this.#expand(env);
   }

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { configurationPage, schemaFileText } from '../../src/config/document.js';
+import { loadConfig, parseConfig } from '../../src/config/load.js';
+import { runningSettings } from '../../src/config/running.js';
+import { listSettings } from '../../src/config/settings.js';
+
+const root = new URL('../../', import.meta.url);
+const isUpdating = process.env['UPDATE'] === '1';
+
+function checkFile(path: string, text: string): void {
+  const file = new URL(path, root);
+  if (isUpdating) writeFileSync(file, text);
+  assert.equal(
+    readFileSync(file, 'utf8'),
+    text,
+    `${path} is not current: UPDATE=1 npm test -- test/config/generated.test.ts`,
+  );
+}
+
+describe('files made from the table of settings', () => {
+  it('include a current JSON Schema', () => checkFile('config/ringferry.schema.json', schemaFileText()));
+  it('include a current page of documentation', () =>
+    checkFile('docs/configuration.md', configurationPage()));
+});
+
+describe('the example configuration', () => {
+  const example = new URL('config/ringferry.example.yaml', root).pathname;
+
+  it('loads without mistakes or warnings, and without any variable set', () => {
+    const { config, warnings } = loadConfig(example, {});
+    assert.deepEqual(warnings, []);
+    assert.deepEqual(Object.keys(config.databases['shop']!.shards), ['a', 'b']);
+  });
+
+  it('loads without mistakes with every comment taken off its commented-out databases', () => {
+    const text = readFileSync(example, 'utf8').replace(/^ {2}# (?=legacy|"\*"| {2})/gm, '  ');
+    const { config } = parseConfig(text, example, {});
+    assert.deepEqual(Object.keys(config.databases), ['shop', 'legacy', '*']);
+  });
+});
+
+describe('the running settings', () => {
+  const { config } = loadConfig(new URL('config/ringferry.example.yaml', root).pathname, {
+    APP_PASSWORD: 'hunter2',
+  });
+  const rows = runningSettings(config);
+
+  it('are all in the table, in the spelling of the file', () => {
+    const known = new Set(listSettings().map((setting) => setting.path));
+    const unknown = rows.filter(
+      ({ key }) =>
+        !known.has(
+          key
+            .replace(/\[\d+\]/g, '[]')
+            .replace(/^databases\.shop/, 'databases.*')
+            .replace(/(shards|tables)\.[a-z]+/, '$1.*'),
+        ),
+    );
+    assert.deepEqual(unknown, []);
+    assert.ok(
+      rows.some(({ key, value }) => key === 'databases.shop.pool.wait_timeout_ms' && value === '30000'),
+    );
+  });
+
+  it('hide passwords', () => {
+    assert.doesNotMatch(JSON.stringify(rows), /hunter2/);
+  });
+
+  it('tell every setting of the file with a default', () => {
+    const shown = new Set(rows.map(({ key }) => key));
+    const hidden = listSettings().filter(
+      (setting) =>
+        !setting.path.includes('*') &&
+        !setting.path.includes('[]') &&
+        setting.default !== undefined &&
+        !shown.has(setting.path),
+    );
+    assert.deepEqual(
+      hidden.map((setting) => setting.path),
+      ['tls.required'],
+    );
+  });
+});
