@@ -4,7 +4,7 @@ import type { Dialect, TransactionWords } from '../proxy/dialect.js';
 import { createPassThroughRouter, createPostgresRouter } from '../routing/postgres-router.js';
 import { connectBackend } from './backend.js';
 import { readKeyspace } from './catalog.js';
-import { encodeQuery } from './encode.js';
+import { encodeQuery } from './frontend-messages.js';
 
 /** Parameters of the startup packet that are no settings (PostgreSQL manual 55.7, StartupMessage). */
 const NOT_SETTINGS = new Set(['user', 'database', 'options', 'replication']);
@@ -38,6 +38,8 @@ export const postgresDialect: Dialect = {
   startupOptions,
   queryStep: (sql): Step => ({ type: 'query', sql, frame: encodeQuery(sql) }),
   sumTags,
+  copyPayload: (frame) => frame.subarray(5),
+  copyFail: (reason) => encodeCopyFail(reason),
   createRouter: (keyspace, limits: LimitsConfig) => createPostgresRouter(keyspace, limits),
   createPassThroughRouter: (database, limits: LimitsConfig) => createPassThroughRouter(database, limits),
   readKeyspace: (rows, database) => readKeyspace(rows, database.name, database.home, database.tables),

@@ -1,0 +1,237 @@
+import { OperatingError } from '../lib/errors.js';
+import { type Backend, type RelaySink, type ServerError, ServerFailure } from '../pool/backend.js';
+import type { CopyPlan } from '../routing/plan.js';
+import { canonicalKey } from '../topology/key.js';
+import type { ShardName } from '../topology/ring.js';
+import { tokenOf } from '../topology/token.js';
+import { CopyRows } from './copy-rows.js';
+import type { Execution, SessionContext, Way } from './execution.js';
+import { lostConnection } from './relay-statement.js';
+import { type Participant, type Transaction, takeBefore } from './transaction.js';
+
+/** COPY … FROM STDIN into a sharded table: rows go to their owners, in one transaction. Returns the tag. */
+export async function copyIn(
+  context: SessionContext,
+  transaction: Transaction,
+  execution: Execution,
+  way: Way,
+  onSplitter: (splitter: CopySplitter | undefined) => void,
+): Promise<string> {
+  const plan = execution.planned.plan.copy!;
+  const participants: Participant[] = [];
+  for (const shard of way.route.shards) participants.push(await transaction.join(shard));
+  await execution.answerLocally?.();
+  const splitter = new CopySplitter(context, participants, plan, way);
+  try {
+    await splitter.start(execution.planned.sql);
+    onSplitter(splitter);
+    return await splitter.ended;
+  } catch (thrown) {
+    transaction.isFailed = true;
+    throw thrown;
+  } finally {
+    onSplitter(undefined);
+    context.frontend.resume();
+  }
+}
+
+/** Takes the client's COPY data and deals its rows out. */
+export class CopySplitter {
+  readonly #context: SessionContext;
+  readonly #lanes: readonly CopyLane[];
+  readonly #byShard: ReadonlyMap<ShardName, CopyLane>;
+  readonly #rows: CopyRows;
+  readonly #plan: CopyPlan;
+  readonly #way: Way;
+  readonly ended: Promise<string>;
+  #resolve!: (tag: string) => void;
+  #reject!: (reason: unknown) => void;
+  #isOver = false;
+
+  constructor(context: SessionContext, participants: readonly Participant[], plan: CopyPlan, way: Way) {
+    this.#context = context;
+    this.#plan = plan;
+    this.#way = way;
+    this.#rows = new CopyRows(plan, context.database.limits.maxMessageBytes);
+    this.#lanes = participants.map((participant) => new CopyLane(context, participant, (failure) => this.#fail(failure)));
+    this.#byShard = new Map(this.#lanes.map((lane) => [lane.backend.shard, lane]));
+    this.ended = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // `start` may throw before anybody waits for the end.
+    this.ended.catch(() => {});
+  }
+
+  /** Resolves when every shard waits for data and the client has been told to send it. */
+  async start(sql: string): Promise<void> {
+    const responses = await Promise.all(this.#lanes.map((lane) => lane.start(sql)));
+    this.#context.frontend.send(responses[0]!);
+  }
+
+  /** False: the client should pause until a shard has taken what it got. */
+  take(frame: Buffer, kind: 'data' | 'done' | 'fail'): boolean {
+    if (this.#isOver) return true;
+    try {
+      if (kind === 'data') return this.#deal(this.#rows.push(this.#context.database.dialect.copyPayload(frame)));
+      if (kind === 'fail') this.#abort(frame);
+      else {
+        this.#deal(this.#rows.end());
+        void this.#finish();
+      }
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+    return true;
+  }
+
+  #deal(rows: readonly { readonly row: Buffer; readonly key: string | undefined; readonly isHeader: boolean }[]): boolean {
+    for (const { row, key, isHeader } of rows) {
+      if (isHeader) for (const lane of this.#lanes) lane.add(row, false);
+      else this.#laneOf(key).add(row, true);
+    }
+    let canTakeMore = true;
+    for (const lane of this.#lanes) canTakeMore = lane.flush() && canTakeMore;
+    return canTakeMore;
+  }
+
+  #laneOf(key: string | undefined): CopyLane {
+    const { keyType } = this.#plan;
+    const canonical = key === undefined || keyType === undefined ? undefined : canonicalKey(keyType, key);
+    if (canonical === undefined) {
+      throw new OperatingError('invalid-key', 'COPY: a row has no shard key that can be understood', {
+        detail: `row ${this.#lanes.reduce((sum, lane) => sum + lane.rows, 1)} of the data`,
+        hint: 'The key must not be NULL and must be written in the plain form of its type.',
+      });
+    }
+    const owner = this.#way.snapshot.ring.owner(tokenOf(canonical));
+    return this.#byShard.get(owner)!;
+  }
+
+  async #finish(): Promise<void> {
+    try {
+      const tags = await Promise.all(this.#lanes.map((lane) => lane.finish()));
+      this.#isOver = true;
+      this.#resolve(this.#context.database.dialect.sumTags(tags));
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
+  /** The client's own CopyFail: the servers say what that means. */
+  #abort(frame: Buffer): void {
+    for (const lane of this.#lanes) lane.abort(frame);
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const frame = this.#context.database.dialect.copyFail('another part of this COPY failed');
+    for (const lane of this.#lanes) lane.abort(frame);
+    void Promise.allSettled(this.#lanes.map((lane) => lane.ended)).then(() => this.#reject(reason));
+  }
+}
+
+/** One shard's part of a split COPY. */
+class CopyLane implements RelaySink {
+  readonly backend: Backend;
+  readonly #context: SessionContext;
+  readonly #participant: Participant;
+  readonly #onFailure: (reason: unknown) => void;
+  #pending: Buffer[] = [];
+  #isCopying = false;
+  #tag = '';
+  #started: { resolve: (response: Buffer) => void; reject: (reason: unknown) => void } | undefined;
+  #failure: unknown;
+  readonly ended: Promise<void>;
+  #end!: () => void;
+  rows = 0;
+
+  constructor(context: SessionContext, participant: Participant, onFailure: (reason: unknown) => void) {
+    this.#context = context;
+    this.#participant = participant;
+    this.backend = participant.backend;
+    this.#onFailure = onFailure;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  /** Resolves with the server's CopyInResponse. */
+  start(sql: string): Promise<Buffer> {
+    this.backend.onDrain = () => this.#context.frontend.resume();
+    return new Promise((resolve, reject) => {
+      this.#started = { resolve, reject };
+      const step = this.#context.database.dialect.queryStep(sql);
+      const before = takeBefore(this.#participant);
+      this.backend.forward({ steps: [step], end: 'query', byteLength: step.frame.length }, this, { rename: true, before });
+    });
+  }
+
+  add(row: Buffer, isRow: boolean): void {
+    this.#pending.push(row);
+    if (!isRow) return;
+    this.rows++;
+    this.#participant.hasWritten = true;
+  }
+
+  flush(): boolean {
+    if (this.#pending.length === 0 || !this.#isCopying) return true;
+    const bytes = this.#context.frontend.answers.copyData(Buffer.concat(this.#pending));
+    this.#pending = [];
+    return this.backend.sendCopy(bytes);
+  }
+
+  async finish(): Promise<string> {
+    if (this.#isCopying) this.backend.sendCopy(this.#context.frontend.answers.copyDone());
+    await this.ended;
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.#tag;
+  }
+
+  abort(frame: Buffer): void {
+    if (this.#isCopying) this.backend.sendCopy(frame);
+    this.#isCopying = false;
+  }
+
+  onBytes(chunk: Buffer): boolean {
+    if (this.#isCopying && this.#started !== undefined) {
+      this.#started.resolve(Buffer.from(chunk));
+      this.#started = undefined;
+    }
+    return true;
+  }
+
+  onCopyIn(): void {
+    this.#isCopying = true;
+  }
+
+  onCommandTag(tag: string): void {
+    this.#tag = tag;
+  }
+
+  onError(error: ServerError): void {
+    this.#failed(new ServerFailure({ ...error, frame: Buffer.from(error.frame) }));
+  }
+
+  onParameter(): void {}
+
+  onEnd(): void {
+    this.#isCopying = false;
+    this.#end();
+  }
+
+  onBroken(error: Error): void {
+    this.#isCopying = false;
+    this.#end();
+    this.#failed(lostConnection(this.backend.shard, error, false));
+  }
+
+  #failed(reason: unknown): void {
+    this.#failure ??= reason;
+    this.#isCopying = false;
+    this.#started?.reject(reason);
+    this.#started = undefined;
+    this.#onFailure(reason);
+  }
+}

@@ -15,4 +15,9 @@ export interface Course {
   /** For SHOW CLIENTS. */
   readonly isInTransaction: boolean;
   readonly pinReason: string | undefined;
+  /** Since when it waits for a backend or at the gate, by performance.now(). */
+  readonly waitingSinceMs: number | undefined;
+  readonly preparedStatements: number;
+  /** Ids of the backends it holds. */
+  readonly servers: readonly number[];
 }

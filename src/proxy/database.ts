@@ -10,6 +10,8 @@ import { servingShards } from '../topology/snapshot.js';
 import type { DecisionLog } from '../topology/store.js';
 import type { Topology } from '../topology/topology.js';
 import type { Dialect } from './dialect.js';
+import { DatabaseCounters } from './counters.js';
+import { TemplateCounts } from './templates.js';
 import { TwoPhaseCommit } from './two-phase.js';
 
 /** Who a client's statements log in as on the shards; undefined parts come from the shard's URL. */
@@ -21,20 +23,6 @@ export interface Credentials {
 const OF_THE_URL: Credentials = { user: undefined, password: undefined };
 const NO_STARTUP: ReadonlyMap<string, string> = new Map();
 
-/** Plain counters of one database, read by SHOW STATS and /metrics. */
-export interface DatabaseCounters {
-  requests: number;
-  transactions: number;
-  errors: number;
-  refused: number;
-  singleShard: number;
-  scatter: number;
-  twoPhase: number;
-  waitMs: number;
-  receivedBytes: number;
-  sentBytes: number;
-}
-
 /** One database that clients can connect to: its topology, its pools, its router. */
 export class Database {
   readonly name: string;
@@ -43,9 +31,8 @@ export class Database {
   readonly dialect: Dialect;
   readonly limits: LimitsConfig;
   readonly twoPhase: TwoPhaseCommit;
-  readonly counters: DatabaseCounters = {
-    requests: 0, transactions: 0, errors: 0, refused: 0, singleShard: 0, scatter: 0, twoPhase: 0, waitMs: 0, receivedBytes: 0, sentBytes: 0,
-  };
+  readonly counters = new DatabaseCounters();
+  readonly templates: TemplateCounts;
   readonly #pools = new Map<string, Pool>();
   #router: StatementRouter | undefined;
   #loading: Promise<StatementRouter> | undefined;
@@ -67,6 +54,8 @@ export class Database {
     this.topology = topology;
     this.dialect = dialect;
     this.limits = limits;
+    this.templates = new TemplateCounts(limits.maxPlans);
+    topology.gate.onRelease = (holdMs) => this.counters.holdMs.observe(holdMs);
   }
 
   /** A database with one shard and no tables: everything passes through as it is. */
@@ -98,6 +87,15 @@ export class Database {
 
   get pools(): Pool[] {
     return [...this.#pools.values()];
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** The router if the schema has been read. */
+  get loadedRouter(): StatementRouter | undefined {
+    return this.#router;
   }
 
   /** The router; reads the schema from a shard at its first use. Throws `not-ready` when no shard can be asked. */
@@ -161,6 +159,10 @@ export class Database {
   resume(): void {
     this.#isPaused = false;
     for (const pool of this.pools) pool.resume();
+  }
+
+  async reconnect(): Promise<void> {
+    await Promise.all(this.pools.map((pool) => pool.reconnect()));
   }
 
   async close(): Promise<void> {

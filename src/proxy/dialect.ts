@@ -38,6 +38,9 @@ export interface Dialect {
   queryStep(sql: string): Step;
   /** One tag for a command that several shards ran: counts added. */
   sumTags(tags: readonly (string | undefined)[]): string;
+  /** What a CopyData frame carries. */
+  copyPayload(frame: Buffer): Buffer;
+  copyFail(reason: string): Buffer;
   /** Router of a sharded database. */
   createRouter(keyspace: Keyspace, limits: LimitsConfig): StatementRouter;
   /** Router of a database with one shard and no tables: only transaction and session facts, refuses nothing. */

@@ -17,6 +17,8 @@ export class SessionLanes implements Lanes {
   readonly #cancelled = new Set<Backend>();
   #abort = new AbortController();
   pinReason: string | undefined;
+  /** Since when it waits for a backend or at the gate, by performance.now(). */
+  waitingSinceMs: number | undefined;
 
   constructor(database: Database, frontend: Frontend, credentials: Credentials) {
     this.#database = database;
@@ -29,8 +31,10 @@ export class SessionLanes implements Lanes {
     return this.#abort.signal;
   }
 
-  get borrowed(): Iterable<Backend> {
-    return this.#borrowed.keys();
+  /** What it holds now: borrowed or pinned. */
+  get backends(): Backend[] {
+    const pinned = [...this.#pinned.values()].map(({ backend }) => backend);
+    return [...new Set([...pinned, ...this.#borrowed.keys()])];
   }
 
   async borrow(shard: ShardName): Promise<{ backend: Backend; pool: Pool }> {
@@ -42,6 +46,7 @@ export class SessionLanes implements Lanes {
     }
     const pool = this.#database.pool(shard, this.#credentials);
     const backend = pool.tryLease() ?? (await this.#wait(pool));
+    this.#database.counters.leases++;
     this.#borrowed.set(backend, pool);
     return { backend, pool };
   }
@@ -91,10 +96,13 @@ export class SessionLanes implements Lanes {
   }
 
   async #wait(pool: Pool): Promise<Backend> {
-    const startedMs = performance.now();
-    const backend = await pool.lease(this.signal);
-    this.#database.counters.waitMs += performance.now() - startedMs;
-    return backend;
+    this.waitingSinceMs = performance.now();
+    try {
+      return await pool.lease(this.signal);
+    } finally {
+      this.#database.counters.leaseWaitMs += performance.now() - this.waitingSinceMs;
+      this.waitingSinceMs = undefined;
+    }
   }
 
   #lostPinned(shard: ShardName): OperatingError {

@@ -48,6 +48,18 @@ export class PassThroughCourse implements Course {
     return this.#lanes.pinReason;
   }
 
+  get waitingSinceMs(): number | undefined {
+    return this.#lanes.waitingSinceMs;
+  }
+
+  get preparedStatements(): number {
+    return this.#statements.size;
+  }
+
+  get servers(): number[] {
+    return this.#lanes.backends.map((backend) => backend.id);
+  }
+
   async run(request: Request): Promise<void> {
     if (this.#swallowSyncs > 0 && request.steps.length === 0 && request.end === 'sync') {
       this.#swallowSyncs--;
@@ -134,6 +146,7 @@ export class PassThroughCourse implements Course {
     if (request.end !== 'flush') this.#status = outcome.status;
     if (outcome.sawCopyIn && request.end === 'sync') this.#swallowSyncs++;
     if (outcome.error !== undefined) {
+      this.#database.counters.serverErrors++;
       if (wasIdle) this.#settings.invalidate(backend);
       if (request.end === 'flush') this.#isSkipping = true;
       for (const step of request.steps) if (step.type === 'parse') this.#statements.doubt(step.prepared.name);
@@ -158,7 +171,6 @@ export class PassThroughCourse implements Course {
   }
 
   async #fail(thrown: unknown, request: Request): Promise<void> {
-    this.#database.counters.errors++;
     const held = this.#held;
     if (held?.backend.isBroken === true) {
       this.#held = undefined;
@@ -169,6 +181,7 @@ export class PassThroughCourse implements Course {
     }
     if (request.end === 'flush') this.#isSkipping = true;
     const error: OperatingError = asOperatingError(thrown);
+    this.#database.counters.proxyErrors++;
     this.#frontend.sendError(error);
   }
 }

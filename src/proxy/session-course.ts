@@ -20,6 +20,8 @@ export class SessionCourse implements Course {
   #status: TransactionStatus = 'idle';
   #swallowSyncs = 0;
   readonly pinReason = 'session mode';
+  readonly waitingSinceMs = undefined;
+  readonly preparedStatements = 0;
 
   constructor(database: Database, frontend: Frontend, backend: Backend, pool: Pool) {
     this.#database = database;
@@ -34,6 +36,10 @@ export class SessionCourse implements Course {
     return this.#status !== 'idle';
   }
 
+  get servers(): number[] {
+    return [this.#backend.id];
+  }
+
   async run(request: Request): Promise<void> {
     if (this.#swallowSyncs > 0 && request.steps.length === 0 && request.end === 'sync') {
       this.#swallowSyncs--;
@@ -44,7 +50,7 @@ export class SessionCourse implements Course {
       this.#frontend.end(lostConnection(this.#backend.shard, outcome.broken, false));
       return;
     }
-    if (outcome.error !== undefined) this.#database.counters.errors++;
+    if (outcome.error !== undefined) this.#database.counters.serverErrors++;
     if (request.end === 'flush') return;
     if (outcome.sawCopyIn && request.end === 'sync') this.#swallowSyncs++;
     if (outcome.status === 'idle') this.#database.counters.transactions++;

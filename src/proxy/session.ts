@@ -16,8 +16,8 @@ export class Session implements FrontendEvents {
   readonly database: Database;
   readonly frontend: Frontend;
   readonly connectedAtMs = Date.now();
-  /** When the request that runs now came; undefined while idle. */
-  requestSinceMs: number | undefined;
+  /** When the last request came. */
+  requestAtMs = this.connectedAtMs;
   readonly #log: Logger;
   readonly #course: Course;
   readonly #requests: Request[] = [];
@@ -66,6 +66,25 @@ export class Session implements FrontendEvents {
 
   get pinReason(): string | undefined {
     return this.#course.pinReason;
+  }
+
+  get phase(): 'idle' | 'active' | 'waiting' {
+    if (this.#course.waitingSinceMs !== undefined) return 'waiting';
+    return this.#isRunning || this.#course.isInTransaction ? 'active' : 'idle';
+  }
+
+  get waitMs(): number {
+    const since = this.#course.waitingSinceMs;
+    return since === undefined ? 0 : performance.now() - since;
+  }
+
+  get preparedStatements(): number {
+    return this.#course.preparedStatements;
+  }
+
+  /** Ids of the backends it holds. */
+  get servers(): readonly number[] {
+    return this.#course.servers;
   }
 
   get isIdle(): boolean {
@@ -117,14 +136,14 @@ export class Session implements FrontendEvents {
       }
     }
     this.#isRunning = false;
-    this.requestSinceMs = undefined;
     if (this.#isClosed) return;
     this.#watchIdleTransaction();
   }
 
   async #serve(request: Request): Promise<void> {
-    this.requestSinceMs = Date.now();
-    this.database.counters.requests++;
+    const startedMs = performance.now();
+    this.requestAtMs = Date.now();
+    this.database.counters.statements++;
     try {
       await this.#course.run(request);
     } catch (thrown) {
@@ -133,6 +152,7 @@ export class Session implements FrontendEvents {
       this.#log.error({ client: this.id, reason: error.message, stack: error.stack }, 'a session failed');
       this.end(asOperatingError(error));
     }
+    this.database.counters.statementMs.observe(performance.now() - startedMs);
   }
 
   #watchIdleTransaction(): void {

@@ -6,15 +6,22 @@ import type { ClientIdentity } from './frontend.js';
 /** A backend whose settings are not known for certain; it is brought up to date before its next use. */
 const UNCERTAIN = '\0uncertain';
 
+interface Setting {
+  /** The statement that sets it. */
+  readonly sql: string;
+  /** Its values as texts, where they are known. */
+  readonly values: readonly string[] | undefined;
+}
+
 /**
  * What the client has SET, as the statements that say it again on another backend. Inside a transaction changes are
  * provisional: a rollback takes them back, as the server does.
  */
 export class SessionSettings {
   readonly #dialect: Dialect;
-  readonly #atStart: ReadonlyMap<string, string>;
-  #current: Map<string, string>;
-  #beforeTransaction: Map<string, string> | undefined;
+  readonly #atStart: ReadonlyMap<string, Setting>;
+  #current: Map<string, Setting>;
+  #beforeTransaction: Map<string, Setting> | undefined;
   #text: string;
 
   constructor(dialect: Dialect, identity: ClientIdentity) {
@@ -29,7 +36,7 @@ export class SessionSettings {
     if (backend.settings === this.#text) return [];
     const isFresh = backend.settings === '';
     backend.settings = this.#text;
-    const statements = [...this.#current.values()];
+    const statements = [...this.#current.values()].map(({ sql }) => sql);
     return isFresh ? statements : [this.#dialect.resetSettings, ...statements];
   }
 
@@ -50,7 +57,7 @@ export class SessionSettings {
     if (effect.type === 'discard-all') this.#current = new Map(this.#atStart);
     else if (effect.type === 'set') {
       this.#current.delete(effect.name);
-      this.#current.set(effect.name, sql);
+      this.#current.set(effect.name, { sql, values: effect.values });
     } else if (effect.name === undefined) this.#current = new Map(this.#atStart);
     else this.#restore(effect.name);
     this.#text = textOf(this.#current);
@@ -60,24 +67,17 @@ export class SessionSettings {
 
   /** Where unqualified names are looked up, when the client has changed it. */
   get searchPath(): readonly string[] | undefined {
-    const value = this.#valueOf('search_path');
-    return value?.split(',').map((name) => name.trim().replace(/^["']|["']$/g, ''));
+    return this.#current.get('search_path')?.values;
   }
 
   /** SET ringferry.shard or ringferry.key: routing said by hand for the statements that follow. */
   get hint(): { readonly shard?: string; readonly key?: string } | undefined {
-    const shard = this.#valueOf('ringferry.shard');
-    const key = this.#valueOf('ringferry.key');
+    const shard = this.#current.get('ringferry.shard')?.values?.[0];
+    const key = this.#current.get('ringferry.key')?.values?.[0];
     if (!shard && !key) return undefined;
     return { ...(shard ? { shard } : {}), ...(key ? { key } : {}) };
   }
 
-  #valueOf(name: string): string | undefined {
-    const sql = this.#current.get(name);
-    if (sql === undefined) return undefined;
-    const value = /(?:=|\bto\b)\s*(.*?)\s*;?\s*$/is.exec(sql)?.[1];
-    return value === undefined || /^default$/i.test(value) ? undefined : value.replace(/^'(.*)'$/s, '$1').replaceAll("''", "'");
-  }
 
   transactionEnded(committed: boolean, backends: Iterable<Backend>): void {
     if (this.#beforeTransaction === undefined) return;
@@ -96,19 +96,24 @@ export class SessionSettings {
   }
 }
 
-function textOf(settings: ReadonlyMap<string, string>): string {
-  return [...settings.values()].join(';');
+function textOf(settings: ReadonlyMap<string, Setting>): string {
+  return [...settings.values()].map(({ sql }) => sql).join(';');
 }
 
-function startupStatements(dialect: Dialect, identity: ClientIdentity): Map<string, string> {
-  const statements = new Map<string, string>();
+function startupStatements(dialect: Dialect, identity: ClientIdentity): Map<string, Setting> {
+  const statements = new Map<string, Setting>();
   const note = (name: string, value: string) => {
     const sql = dialect.startupSetting(name, value);
-    if (sql !== undefined) statements.set(name.toLowerCase(), sql);
+    if (sql !== undefined) statements.set(name.toLowerCase(), { sql, values: valuesOf(value) });
   };
   for (const [name, value] of identity.startup) {
     if (name === 'options') for (const [option, setting] of dialect.startupOptions(value)) note(option, setting);
     else note(name, value);
   }
   return statements;
+}
+
+/** A startup value may be a list of names, as for search_path. */
+function valuesOf(value: string): string[] {
+  return value.split(',').map((name) => name.trim().replace(/^"(.*)"$/s, '$1'));
 }

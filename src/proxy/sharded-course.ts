@@ -64,6 +64,18 @@ export class ShardedCourse implements Course {
     return this.#lanes.pinReason;
   }
 
+  get waitingSinceMs(): number | undefined {
+    return this.#lanes.waitingSinceMs;
+  }
+
+  get preparedStatements(): number {
+    return this.#statements.size;
+  }
+
+  get servers(): number[] {
+    return this.#lanes.backends.map((backend) => backend.id);
+  }
+
   async run(request: Request): Promise<void> {
     if (request.end === 'query') await this.#simple(request);
     else await this.#extended(request);
@@ -254,14 +266,15 @@ export class ShardedCourse implements Course {
   }
 
   async #fail(thrown: unknown): Promise<void> {
-    this.#database.counters.errors++;
     await this.#runner.failed();
+    if (thrown instanceof AlreadyAnswered || thrown instanceof ServerFailure) this.#database.counters.serverErrors++;
     if (thrown instanceof AlreadyAnswered) return;
     if (thrown instanceof ServerFailure) {
       this.#frontend.send(thrown.serverError.frame);
       return;
     }
     const error = asOperatingError(thrown);
+    this.#database.counters.proxyErrors++;
     if (error.code === 'unsupported') this.#database.counters.refused++;
     this.#frontend.sendError(error);
   }

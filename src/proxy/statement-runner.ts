@@ -122,7 +122,13 @@ export class StatementRunner {
       const route = router.route(execution.planned, execution.parameters, snapshot);
       const wait = topology.gate.enter(ticket, route.touch);
       if (wait === undefined) return { route, snapshot, router };
-      await untilAborted(wait, this.#context.lanes.signal);
+      const { lanes } = this.#context;
+      lanes.waitingSinceMs = performance.now();
+      try {
+        await untilAborted(wait, lanes.signal);
+      } finally {
+        lanes.waitingSinceMs = undefined;
+      }
     }
   }
 

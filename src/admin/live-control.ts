@@ -1,0 +1,198 @@
+import type { Config } from '../config/config.js';
+import type { Clock } from '../lib/clock.js';
+import { OperatingError, asError } from '../lib/errors.js';
+import type { Migrations, MigrationState as RunningMigration } from '../migration/migrations.js';
+import type { Clients } from '../proxy/clients.js';
+import type { Database } from '../proxy/database.js';
+import type { Databases } from '../proxy/databases.js';
+import type { StatementRouter } from '../routing/router.js';
+import type { Keyspace } from '../topology/keyspace.js';
+import type { Snapshot } from '../topology/snapshot.js';
+import type {
+  ClientState, Control, DatabaseState, DriftState, MigrationAction, MigrationPlan, MigrationRequest, MigrationState, PoolState, ProxyState, ServerState, ShardProbe, TemplateState,
+} from './control.js';
+import { compareTables } from './drift.js';
+import { clientState, databaseState, poolState, serverStates } from './live-states.js';
+import { VERSION } from './version.js';
+
+/** How long a shard may take to answer a probe. */
+const PROBE_TIMEOUT_MS = 2_000;
+
+/** The running parts that the face looks at and acts on. */
+export interface LiveParts {
+  readonly config: () => Config;
+  readonly databases: Databases;
+  readonly clients: Clients;
+  readonly migrations: ReadonlyMap<string, Migrations>;
+  readonly clock: Clock;
+  readonly reload: () => Promise<readonly string[]>;
+  readonly shutdown: (mode: 'now' | 'wait') => void;
+}
+
+/** `Control` over the running rooms. */
+export class LiveControl implements Control {
+  readonly version = VERSION;
+  readonly startedAtMs: number;
+  readonly #parts: LiveParts;
+
+  constructor(parts: LiveParts) {
+    this.#parts = parts;
+    this.startedAtMs = parts.clock.now();
+  }
+
+  config(): Config {
+    return this.#parts.config();
+  }
+
+  databases(): readonly DatabaseState[] {
+    return this.#parts.databases.all.map((database) => databaseState(database, [...this.#parts.clients.sessions]));
+  }
+
+  pools(): readonly PoolState[] {
+    return this.#parts.databases.all.flatMap((database) => database.pools.map((pool) => poolState(database, pool)));
+  }
+
+  clients(): readonly ClientState[] {
+    return [...this.#parts.clients.sessions].map((session) => clientState(session));
+  }
+
+  servers(): readonly ServerState[] {
+    const sessions = [...this.#parts.clients.sessions];
+    return this.#parts.databases.all.flatMap((database) => database.pools.flatMap((pool) => serverStates(database, pool, sessions)));
+  }
+
+  proxies(): readonly ProxyState[] {
+    const { listen } = this.config();
+    const epochs = this.#parts.databases.all.map((database) => `${database.name}:${database.topology.current.epoch}`).join(', ');
+    const address = listen.postgres === undefined ? '' : `${listen.postgres.host}:${listen.postgres.port}`;
+    return [{ id: String(process.pid), address, processId: process.pid, startedAtMs: this.startedAtMs, clients: this.#parts.clients.count, epochs }];
+  }
+
+  templates(database: string, limit: number): readonly TemplateState[] {
+    const found = this.#parts.databases.find(database);
+    return found === undefined ? [] : found.templates.busiest(limit).map((template) => ({ database, ...template }));
+  }
+
+  snapshot(database: string): Snapshot | undefined {
+    return this.#parts.databases.find(database)?.topology.current;
+  }
+
+  keyspace(database: string): Keyspace | undefined {
+    return this.router(database)?.keyspace;
+  }
+
+  router(database: string): StatementRouter | undefined {
+    const found = this.#parts.databases.find(database);
+    return found === undefined || found.isPassThrough ? undefined : found.loadedRouter;
+  }
+
+  probeShards(): Promise<readonly ShardProbe[]> {
+    const shards = this.#parts.databases.all.flatMap((database) => database.topology.current.shards.map(({ name }) => ({ database, shard: name })));
+    return Promise.all(shards.map(({ database, shard }) => probe(database, shard)));
+  }
+
+  drift(database: string): Promise<readonly DriftState[]> {
+    return compareTables(this.#database(database));
+  }
+
+  migrations(): readonly MigrationState[] {
+    return [...this.#parts.migrations.values()].flatMap((migrations) => migrations.list().map(migrationState));
+  }
+
+  watchMigrations(listener: (migration: MigrationState) => void): () => void {
+    const stops = [...this.#parts.migrations.values()].map((migrations) => migrations.watch((state) => listener(migrationState(state))));
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }
+
+  async planMigration(request: MigrationRequest): Promise<MigrationPlan> {
+    const { record, blockers } = await this.#migrationsOf(request.database).plan(request);
+    return { record, blockers };
+  }
+
+  async startMigration(request: MigrationRequest): Promise<MigrationState> {
+    return migrationState(await this.#migrationsOf(request.database).begin(request));
+  }
+
+  async steerMigration(id: string, action: MigrationAction): Promise<MigrationState> {
+    const migrations = [...this.#parts.migrations.values()].find((candidate) => candidate.get(id) !== undefined);
+    if (migrations === undefined) throw new OperatingError('migration', `there is no migration ${id}`, { hint: 'SHOW MIGRATIONS lists them.' });
+    if (action === 'pause') return migrationState(await migrations.pause(id));
+    if (action === 'resume') return migrationState(await migrations.resume(id));
+    if (action !== 'verify') return migrationState(await migrations.request(id, action));
+    const { comparedRows, differences } = await migrations.verifyNow(id);
+    const state = migrationState(migrations.get(id)!);
+    const finishedAt = new Date(this.#parts.clock.now()).toISOString();
+    return { ...state, record: { ...state.record, verification: { comparedRows, differences: differences.length, repaired: 0, finishedAt } } };
+  }
+
+  async pause(database: string | undefined): Promise<void> {
+    await Promise.all(this.#chosen(database).map((each) => each.pause()));
+  }
+
+  async resume(database: string | undefined): Promise<void> {
+    for (const each of this.#chosen(database)) each.resume();
+  }
+
+  async kill(name: string): Promise<void> {
+    const database = this.#database(name);
+    void database.pause();
+    this.#parts.clients.kill(database);
+    await database.reconnect();
+  }
+
+  async reconnect(database: string | undefined): Promise<void> {
+    await Promise.all(this.#chosen(database).map((each) => each.reconnect()));
+  }
+
+  reload(): Promise<readonly string[]> {
+    return this.#parts.reload();
+  }
+
+  async shutdown(mode: 'now' | 'wait'): Promise<void> {
+    this.#parts.shutdown(mode);
+  }
+
+  #chosen(name: string | undefined): Database[] {
+    return name === undefined ? this.#parts.databases.all : [this.#database(name)];
+  }
+
+  #database(name: string): Database {
+    const found = this.#parts.databases.find(name);
+    if (found !== undefined) return found;
+    const known = this.#parts.databases.all.map((database) => database.name).join(', ');
+    throw new OperatingError('unknown-database', `there is no database "${name}"`, { hint: `There are: ${known}.` });
+  }
+
+  #migrationsOf(name: string): Migrations {
+    const migrations = this.#parts.migrations.get(this.#database(name).name);
+    if (migrations !== undefined) return migrations;
+    throw new OperatingError('migration', `database "${name}" is passed through: nothing in it can be moved`, {
+      hint: 'Declare the shard keys of its tables in the configuration first.',
+    });
+  }
+}
+
+function migrationState({ record, lagBytes, rowsApplied }: RunningMigration): MigrationState {
+  return { record, lagBytes, rowsApplied };
+}
+
+async function probe(database: Database, shard: string): Promise<ShardProbe> {
+  const startedMs = performance.now();
+  const answered = (isReachable: boolean, error: string): ShardProbe => ({
+    database: database.name, shard, isReachable, roundTripMs: performance.now() - startedMs, error,
+  });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${PROBE_TIMEOUT_MS} ms`)), PROBE_TIMEOUT_MS);
+  });
+  try {
+    await Promise.race([database.withBackend(shard, (backend) => backend.run('SELECT 1')), late]);
+    return answered(true, '');
+  } catch (thrown) {
+    return answered(false, asError(thrown).message);
+  } finally {
+    clearTimeout(timer);
+  }
+}
