@@ -5,6 +5,8 @@ export interface PreparedStatement {
   /** The client's name, '' for the unnamed one. */
   readonly name: string;
   readonly sql: string;
+  /** The text's own bytes where they are not UTF-8 (another client_encoding); `sql` then has replacement characters. */
+  readonly bytes?: Buffer | undefined;
   readonly parameterTypes: readonly number[];
   /** Equal for equal (sql, parameterTypes) in the whole process: what backends know it by. */
   readonly id: number;

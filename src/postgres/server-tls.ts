@@ -1,0 +1,78 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { type Server, type TLSSocket, createServer } from 'node:tls';
+import type { TlsConfig } from '../config/config.js';
+import { OperatingError, asError } from '../lib/errors.js';
+import { certificateHash } from './certificate-hash.js';
+
+/** TLS as clients see it: turns accepted sockets into encrypted ones, with our certificate. */
+export class ServerTls {
+  readonly isRequired: boolean;
+  /** For SCRAM-SHA-256-PLUS; undefined when the certificate's kind has no channel binding. */
+  readonly certificateHash: Buffer | undefined;
+  readonly #server: Server;
+  /** By the client's address and port, which one open connection has. */
+  readonly #waiting = new Map<string, (secure: TLSSocket) => void>();
+
+  /** Reads the files. Throws `configuration` naming the file. */
+  constructor(config: TlsConfig) {
+    this.isRequired = config.required;
+    const cert = readPem(config.cert, 'tls.cert');
+    const key = readPem(config.key, 'tls.key');
+    try {
+      this.certificateHash = certificateHash(new X509Certificate(cert).raw);
+      this.#server = createServer({
+        cert,
+        key,
+        minVersion: 'TLSv1.2',
+        ALPNProtocols: ['postgresql'],
+        ...(config.clientCa === undefined
+          ? {}
+          : { ca: readPem(config.clientCa, 'tls.clientCa'), requestCert: true, rejectUnauthorized: true }),
+      });
+    } catch (cause) {
+      throw new OperatingError('configuration', `tls.cert and tls.key cannot be used: ${asError(cause).message}`, {
+        hint: 'Both must be PEM files, and the key must be the certificate’s own.',
+        cause,
+      });
+    }
+    this.#server.on('secureConnection', (secure) => {
+      secure.on('error', () => {});
+      const resolve = this.#waiting.get(peerOf(secure));
+      if (resolve === undefined) secure.destroy();
+      else resolve(secure);
+    });
+    // The raw socket closes with it, which ends the wait.
+    this.#server.on('tlsClientError', (_error, secure) => secure.destroy());
+  }
+
+  /** Resolves after the handshake; undefined when it failed or the client went away. */
+  upgrade(socket: Socket): Promise<TLSSocket | undefined> {
+    const peer = peerOf(socket);
+    return new Promise((resolve) => {
+      const end = (secure: TLSSocket | undefined) => {
+        socket.off('close', lost);
+        this.#waiting.delete(peer);
+        resolve(secure);
+      };
+      const lost = () => end(undefined);
+      socket.once('close', lost);
+      this.#waiting.set(peer, end);
+      // Documented (tls.Server 'connection'): sockets may be brought in from outside.
+      this.#server.emit('connection', socket);
+    });
+  }
+}
+
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localPort}`;
+}
+
+function readPem(path: string, name: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new OperatingError('configuration', `${name}: ${path} cannot be read`, { detail: asError(cause).message, cause });
+  }
+}
