@@ -57,7 +57,7 @@ function ringState(control: Control, database: string, probes: readonly ShardPro
     home: snapshot.home,
     ring: ringSegments(snapshot).map(({ low, high, owner, move }) => ({
       from: turn(low),
-      to: turn(high),
+      to: turn(high + 1n),
       owner,
       move,
     })),

@@ -1,7 +1,7 @@
 const PIECES =
   /'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([A-Za-z_]*)\$[\s\S]*?\$\1\$|--[^\n]*|\/\*[\s\S]*?\*\/|;|[\s\S]/g;
 
-/** Cuts a text at semicolons outside quotes and comments; comments in front of a command are left out, and empty commands too. */
+/** Cuts a text at semicolons outside quotes and comments; comments and empty commands are left out. */
 export function splitCommands(text: string): string[] {
   const commands: string[] = [];
   let current = '';
@@ -12,8 +12,9 @@ export function splitCommands(text: string): string[] {
   for (const [piece] of text.matchAll(PIECES)) {
     const isComment = piece.startsWith('--') || piece.startsWith('/*');
     if (piece === ';') end();
-    // Inside a command a comment may mean something: a routing hint after EXPLAIN ROUTE.
-    else if (!isComment || current.trim() !== '') current += piece;
+    // In SQL a comment may be a routing hint.
+    else if (!isComment || /^\s*explain\b/i.test(current)) current += piece;
+    else current += ' ';
   }
   end();
   return commands;
