@@ -11,7 +11,7 @@ export interface AuditReport {
   readonly checked: number;
   /** Acknowledged but not there, or there with another value. */
   readonly lost: string[];
-  /** There more than once, or counted twice. */
+  /** There more than once, or counted twice; this holds for writes of unknown outcome too. */
   readonly doubled: string[];
   /** Acknowledged as deleted, but there; or there though nobody wrote it. */
   readonly resurrected: string[];
@@ -66,9 +66,9 @@ function checkCustomers(
   for (const [id, points] of journal.points) {
     report.checked++;
     const copies = found.get(id) ?? [];
-    if (journal.uncertain.has(id)) report.uncertain++;
-    else if (copies.length === 0) report.lost.push(`customer ${id} is on no shard`);
+    if (copies.length === 0) report.lost.push(`customer ${id} is on no shard`);
     else if (copies.length > 1) report.doubled.push(`customer ${id} is on ${names(copies)}`);
+    else if (journal.uncertain.has(id)) report.uncertain++;
     else if (copies[0]!.points < points)
       report.lost.push(`customer ${id} has ${copies[0]!.points} points instead of ${points}`);
     else if (copies[0]!.points > points)
@@ -84,9 +84,9 @@ function checkOrders(journal: Journal, found: ReadonlyMap<string, FoundOrder[]>,
     report.checked++;
     const copies = found.get(id) ?? [];
     const [copy] = copies;
-    if (journal.uncertain.has(id)) report.uncertain++;
+    if (copies.length > 1) report.doubled.push(`order ${id} is on ${names(copies)}`);
+    else if (journal.uncertain.has(id)) report.uncertain++;
     else if (copy === undefined) report.lost.push(`order ${id} is on no shard`);
-    else if (copies.length > 1) report.doubled.push(`order ${id} is on ${names(copies)}`);
     else if (copy.status !== facts.status)
       report.lost.push(`order ${id} is ${copy.status} instead of ${facts.status}`);
     else if (copy.customerId !== facts.customerId || copy.totalCents !== facts.totalCents)
@@ -98,10 +98,12 @@ function checkOrders(journal: Journal, found: ReadonlyMap<string, FoundOrder[]>,
   }
   report.checked += journal.cancelled.size;
   for (const [id, copies] of found) {
-    if (journal.orders.has(id) || journal.uncertain.has(id)) continue;
-    report.resurrected.push(
-      `order ${id} on ${names(copies)} ${journal.cancelled.has(id) ? 'was deleted' : 'was never written'}`,
-    );
+    if (journal.orders.has(id)) continue;
+    if (copies.length > 1) report.doubled.push(`order ${id} is on ${names(copies)}`);
+    else if (!journal.uncertain.has(id))
+      report.resurrected.push(
+        `order ${id} on ${names(copies)} ${journal.cancelled.has(id) ? 'was deleted' : 'was never written'}`,
+      );
   }
 }
 

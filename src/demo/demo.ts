@@ -3,10 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import type { MigrationRecord } from '../migration/record.js';
 import { audit } from './audit.js';
 import { freePort, isFree } from './free-port.js';
-import { addShard, finish } from './growth.js';
+import { addShard, finish, type Growth } from './growth.js';
 import { Journal } from './journal.js';
 import { Narrator } from './narrator.js';
 import { embeddedBinaries } from './postgres-binaries.js';
@@ -38,12 +37,23 @@ const CALM_MS = 4_000;
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const endings: (() => Promise<unknown>)[] = [];
+  const interrupted = options.interrupted.then(() => undefined);
   try {
-    return await tell(options, (ending) => endings.push(ending));
+    const story = tell(options, (ending) => endings.push(ending));
+    const status = await Promise.race([story, interrupted]);
+    // What the story still says while everything is being stopped under it is of no interest.
+    story.catch(() => {});
+    if (status === undefined) return INTERRUPTED;
+    if (!options.exit) await interrupted;
+    return status;
   } finally {
+    if (!options.exit) options.screen.line('  stopping everything …');
     for (const ending of endings.reverse()) await ending();
   }
 }
+
+/** As a shell says it of a program that Ctrl-C has ended. */
+const INTERRUPTED = 130;
 
 async function tell(options: DemoOptions, atEnd: (ending: () => Promise<unknown>) => void): Promise<number> {
   const { screen } = options;
@@ -83,23 +93,25 @@ async function tell(options: DemoOptions, atEnd: (ending: () => Promise<unknown>
     customerIds,
     journal,
   });
-  let record: MigrationRecord;
+  let growth: Growth;
   try {
     await narrator.step('live traffic', async () => {
       traffic.start('before');
-      await Promise.race([sleep(CALM_MS), options.interrupted]);
+      await sleep(CALM_MS);
       return [
         undefined,
-        `${SHOPPERS} shoppers and one who counts all customers again and again; ${thousands(traffic.statements / (CALM_MS / 1000))} statements/s`,
+        `${SHOPPERS} shoppers, and one who counts all customers again and again; ${thousands(traffic.statements / (CALM_MS / 1000))} statements/s`,
       ];
     });
-    narrator.migrationBegins(shards[3]!);
+    const { name, url } = shards[3]!;
+    narrator.migrationBegins(name, url);
     traffic.enter('during');
-    record = await addShard(proxy, shards[3]!, (state) => narrator.progress(state, traffic));
-    record = await finish(proxy, record.id, (state) => narrator.progress(state, traffic));
-    narrator.migrationEnds(record);
+    growth = await addShard(proxy, name, url, (state) => narrator.progress(state, traffic));
+    growth = await finish(proxy, growth.id, (state) => narrator.progress(state, traffic));
+    narrator.progress(growth, traffic);
+    screen.line();
     traffic.enter('after');
-    await Promise.race([sleep(CALM_MS), options.interrupted]);
+    await sleep(CALM_MS);
   } finally {
     await traffic.stop();
   }
@@ -112,14 +124,10 @@ async function tell(options: DemoOptions, atEnd: (ending: () => Promise<unknown>
       `every acknowledged write looked up in the shards themselves, ${seconds(performance.now() - begin)}`,
     ];
   });
-  const outcome = { traffic, journal, report, record };
+  const outcome = { traffic, journal, report, growth };
   printSummary(screen, outcome);
-  const status = isGood(outcome) ? 0 : 1;
-  if (options.exit) return status;
-  narrator.invitation(proxy);
-  await options.interrupted;
-  screen.line('stopping everything …');
-  return status;
+  if (!options.exit) narrator.invitation(proxy);
+  return isGood(outcome) ? 0 : 1;
 }
 
 const NAMES = ['a', 'b', 'c', 'd'] as const;

@@ -1,4 +1,5 @@
-import type { MigrationRecord, Phase } from '../migration/record.js';
+import type { Phase } from '../migration/record.js';
+import type { Growth } from './growth.js';
 import type { ProxyProcess } from './proxy-process.js';
 import { bar, milliseconds, type Screen, seconds, thousands } from './screen.js';
 import type { Traffic } from './traffic.js';
@@ -8,10 +9,7 @@ const LABEL_WIDTH = 28;
 /** Tells the demo's story while it happens. */
 export class Narrator {
   readonly #screen: Screen;
-  #phase: Phase | undefined;
-  #phaseAt = 0;
-  #record: MigrationRecord | undefined;
-  #migrationAt = 0;
+  readonly #told = new Set<Phase>();
 
   constructor(screen: Screen) {
     this.#screen = screen;
@@ -38,35 +36,20 @@ export class Narrator {
     return result;
   }
 
-  migrationBegins(shard: { readonly name: string; readonly url: string }): void {
-    const screen = this.#screen;
-    this.#migrationAt = performance.now();
-    screen.line();
-    screen.line(`  ${screen.bold(`$ ringferry migrate add-shard ${shard.name} --url ${shard.url}`)}`);
+  migrationBegins(name: string, url: string): void {
+    this.#screen.line();
+    this.#screen.line(`  ${this.#screen.bold(`$ ringferry migrate add-shard ${name} --url ${url}`)}`);
   }
 
-  /** Called as often as the record is read; writes a line per phase, and a changing one in between. */
-  progress(record: MigrationRecord, traffic: Traffic): void {
-    this.#record = record;
-    if (record.phase !== this.#phase) {
-      this.#closePhase();
-      this.#phase = record.phase;
-      this.#phaseAt = performance.now();
+  /** Called as often as the migration is looked at: a line for each phase that has ended, a changing one in between. */
+  progress(growth: Growth, traffic: Traffic): void {
+    const began = [...growth.began].sort(([, one], [, other]) => one - other);
+    for (const [index, [phase, at]] of began.entries()) {
+      const next = began[index + 1];
+      if (next !== undefined && !this.#told.has(phase)) this.#tell(phase, growth, next[1] - at);
     }
-    const screen = this.#screen;
     const shop = `${thousands(traffic.statements)} statements, ${traffic.errorCount} errors`;
-    screen.live(`    ${record.phase.padEnd(14)} ${progressBar(record)}  ${screen.dim(shop)}`);
-  }
-
-  migrationEnds(record: MigrationRecord): void {
-    const screen = this.#screen;
-    this.#record = record;
-    this.#closePhase();
-    this.#phase = undefined;
-    screen.line(
-      `  ${screen.good('✔')} ${'shard added'.padEnd(LABEL_WIDTH)}${seconds(performance.now() - this.#migrationAt)} from the command to the end of the cleaning`,
-    );
-    screen.line();
+    this.#screen.live(`    ${growth.phase.padEnd(14)} ${progressBar(growth)}  ${this.#screen.dim(shop)}`);
   }
 
   invitation(proxy: ProxyProcess): void {
@@ -85,52 +68,40 @@ export class Narrator {
     screen.line();
   }
 
-  #closePhase(): void {
-    const record = this.#record;
-    if (this.#phase === undefined || record === undefined) return;
-    const ms = performance.now() - this.#phaseAt;
-    const screen = this.#screen;
-    screen.line(
-      `    ${this.#phase.padEnd(LABEL_WIDTH)}${wordsOf(this.#phase, record)}  ${screen.dim(seconds(ms))}`,
-    );
+  #tell(phase: Phase, growth: Growth, ms: number): void {
+    this.#told.add(phase);
+    const words = wordsOf(phase, growth);
+    if (words === '') return;
+    this.#screen.line(`    ${phase.padEnd(LABEL_WIDTH)}${words}  ${this.#screen.dim(seconds(ms))}`);
   }
 }
 
-export function movedRows(record: MigrationRecord): number {
-  return record.copies.reduce((rows, copy) => rows + copy.rows, 0);
+function progressBar(growth: Growth): string {
+  if (growth.phase !== 'backfilling') return '';
+  return `${bar(growth.copiedRows / Math.max(1, growth.estimatedRows))} ${thousands(growth.copiedRows)} rows`;
 }
 
-function progressBar(record: MigrationRecord): string {
-  if (record.phase !== 'backfilling') return '';
-  const expected = record.copies.reduce((rows, copy) => rows + copy.estimatedRows, 0);
-  return `${bar(movedRows(record) / Math.max(1, expected))} ${thousands(movedRows(record))} rows`;
-}
-
-/** What a phase has done, in words. */
-function wordsOf(phase: Phase, record: MigrationRecord): string {
+/** What a phase has done, in words; empty for phases that are over at once. */
+function wordsOf(phase: Phase, growth: Growth): string {
   switch (phase) {
-    case 'planned':
-      return `${record.moves.length} moves from ${[...new Set(record.moves.map((move) => move.source))].join(', ')}`;
     case 'preparing':
       return 'tables on the new shard, slots and publications on the others';
     case 'backfilling':
-      return `${thousands(movedRows(record))} rows copied in one snapshot per source`;
+      return `${thousands(growth.copiedRows)} rows copied, one snapshot for each of ${growth.sources.join(', ')}`;
     case 'catching-up':
-      return 'changes made meanwhile, in commit order';
+      return 'what changed meanwhile, in commit order';
     case 'verifying':
-      return record.verification === undefined
-        ? 'checksums of both sides'
-        : `${thousands(record.verification.comparedRows)} rows compared by checksum, ${record.verification.differences} differ`;
+      return `${thousands(growth.comparedRows)} rows compared by checksum, ${growth.differences} differ`;
     case 'mirroring':
-      return 'every acknowledged write is on both owners';
+      return 'an acknowledged write is on both owners';
     case 'cutting-over':
-      return record.holdMs === undefined
+      return growth.holdMs === undefined
         ? 'hold, fence, marker, new owner'
-        : `statements for moving keys held ${milliseconds(record.holdMs)}`;
+        : `statements for moving keys were held ${milliseconds(growth.holdMs)}`;
     case 'switched':
-      return 'the new shard owns them; until "finish" there is a way back';
+      return `the new shard owns ${growth.sharePercent.toFixed(1)} % of the keys; until "finish" there is a way back`;
     case 'cleaning':
-      return 'slots, publications, triggers and rows left behind are removed';
+      return 'slots, publications, triggers and rows left behind are gone';
     default:
       return '';
   }

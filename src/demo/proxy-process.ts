@@ -17,7 +17,6 @@ export interface ProxyOptions {
   readonly ports: ProxyPorts;
   /** The configuration's other parts, as in the YAML file. */
   readonly config: Readonly<Record<string, unknown>>;
-  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** How to run the command line that this process was started with: `node … dist/cli/main.js`. */
@@ -49,7 +48,7 @@ export class ProxyProcess {
   }
 
   /** Resolves when it is ready for clients; may be called again after it has ended. */
-  async start(): Promise<void> {
+  async start(env: NodeJS.ProcessEnv = {}): Promise<void> {
     const { folder, ports, config } = this.#options;
     const listen = Object.fromEntries(
       Object.entries(ports).map(([role, port]) => [role, `127.0.0.1:${port}`]),
@@ -60,7 +59,7 @@ export class ProxyProcess {
       folder,
       logFile: 'ringferry.log',
       signal: 'KILL',
-      env: { ...process.env, ...this.#options.env },
+      env: { ...process.env, ...env },
     });
     await this.#untilReady(this.#process);
   }

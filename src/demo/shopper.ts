@@ -199,7 +199,7 @@ export class Shopper implements ShopperActs {
     try {
       await work(this.#timed(this.#pool));
     } catch (thrown) {
-      this.#journal.outcomeUnknown(...ids);
+      if (!wasNeverSent(thrown)) this.#journal.outcomeUnknown(...ids);
       this.#events.onError(asError(thrown));
     }
   }
@@ -207,18 +207,20 @@ export class Shopper implements ShopperActs {
   /** Statements in one transaction; true when its COMMIT was acknowledged. */
   async #together(ids: string[], work: (run: Run) => Promise<void>): Promise<boolean> {
     let client: pg.PoolClient | undefined;
+    let isCommitting = false;
     try {
       client = await this.#pool.connect();
       const run = this.#timed(client);
       await run('BEGIN');
       await work(run);
+      isCommitting = true;
       const end = await run('COMMIT');
       client.release();
       if (end.command === 'COMMIT') return true;
       throw new Error(`COMMIT was answered with ${end.command}`);
     } catch (thrown) {
       client?.release(true);
-      this.#journal.outcomeUnknown(...ids);
+      if (isCommitting) this.#journal.outcomeUnknown(...ids);
       this.#events.onError(asError(thrown));
       return false;
     }
@@ -232,4 +234,9 @@ export class Shopper implements ShopperActs {
       return result;
     };
   }
+}
+
+/** Nobody was there to take the connection: the statement cannot have happened. */
+function wasNeverSent(thrown: unknown): boolean {
+  return (thrown as { code?: string }).code === 'ECONNREFUSED';
 }

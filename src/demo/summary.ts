@@ -1,7 +1,6 @@
-import type { MigrationRecord } from '../migration/record.js';
 import type { AuditReport } from './audit.js';
+import type { Growth } from './growth.js';
 import type { Journal } from './journal.js';
-import { movedRows } from './narrator.js';
 import { milliseconds, type Screen, thousands } from './screen.js';
 import type { Traffic } from './traffic.js';
 
@@ -9,11 +8,11 @@ export interface Outcome {
   readonly traffic: Traffic;
   readonly journal: Journal;
   readonly report: AuditReport;
-  readonly record: MigrationRecord;
+  readonly growth: Growth;
 }
 
 /** Nothing failed, was lost, doubled, resurrected, or answered wrong, and something was checked. */
-export function isGood({ traffic, report, record }: Outcome): boolean {
+export function isGood({ traffic, report, growth }: Outcome): boolean {
   const failures =
     traffic.errorCount +
     traffic.wrongAnswers.length +
@@ -21,14 +20,14 @@ export function isGood({ traffic, report, record }: Outcome): boolean {
     report.doubled.length +
     report.resurrected.length +
     report.uncertain;
-  return failures === 0 && report.checked > 0 && traffic.counts > 0 && movedRows(record) > 0;
+  return failures === 0 && report.checked > 0 && traffic.counts > 0 && growth.copiedRows > 0;
 }
 
 /** The figures of this run, and up to five examples of whatever went wrong. */
 export function printSummary(screen: Screen, outcome: Outcome): void {
-  const { traffic, journal, report, record } = outcome;
-  const backfillMs = phaseMs(record, 'backfilling', 'catching-up');
-  const moved = movedRows(record);
+  const { traffic, journal, report, growth } = outcome;
+  const copyMs = backfillMs(growth);
+  const moved = growth.copiedRows;
   const totalMs = traffic.sections.reduce(
     (ms, section) => ms + (section.endedAtMs ?? section.startedAtMs) - section.startedAtMs,
     0,
@@ -73,12 +72,12 @@ export function printSummary(screen: Screen, outcome: Outcome): void {
     screen,
     'rows moved',
     thousands(moved),
-    backfillMs === undefined ? '' : `${thousands((moved / Math.max(1, backfillMs)) * 1000)} rows/s`,
+    copyMs === undefined ? '' : `${thousands((moved / Math.max(1, copyMs)) * 1000)} rows/s`,
   );
   row(
     screen,
     'hold',
-    record.holdMs === undefined ? '-' : milliseconds(record.holdMs),
+    growth.holdMs === undefined ? '-' : milliseconds(growth.holdMs),
     'statements for moving keys waited at most this long',
   );
   const customers = [...report.spread.values()].reduce((a, b) => a + b, 0);
@@ -117,7 +116,7 @@ function sectionNames(traffic: Traffic): string {
   return traffic.sections.map((section) => section.name).join(', ');
 }
 
-function phaseMs(record: MigrationRecord, from: 'backfilling', to: 'catching-up'): number | undefined {
-  const [begin, end] = [record.startedAt[from], record.startedAt[to]];
-  return begin === undefined || end === undefined ? undefined : Date.parse(end) - Date.parse(begin);
+function backfillMs({ began }: Growth): number | undefined {
+  const [begin, end] = [began.get('backfilling'), began.get('catching-up')];
+  return begin === undefined || end === undefined ? undefined : end - begin;
 }

@@ -72,9 +72,9 @@ export async function startRingferry(after: After, options: RingferryOptions): P
   const ports = await freePorts();
   const text = stringify(writtenConfig(options, ports, folder));
   const { config } = parseConfig(text, join(folder, 'ringferry.yaml'));
-  const server = await startServer(config, {});
+  const server = await startServer(config);
   let stopping: Promise<void> | undefined;
-  const stop = () => (stopping ??= server.stop().then(() => rm(folder, { recursive: true, force: true })));
+  const stop = () => (stopping ??= server.close().then(() => rm(folder, { recursive: true, force: true })));
   after(stop);
   return {
     ports,
@@ -85,18 +85,14 @@ export async function startRingferry(after: After, options: RingferryOptions): P
 }
 
 /** Ringferry as a process of its own, which a test may kill. Not started yet. */
-export async function makeProxyProcess(
-  after: After,
-  options: RingferryOptions,
-  env: NodeJS.ProcessEnv = {},
-): Promise<ProxyProcess> {
+export async function makeProxyProcess(after: After, options: RingferryOptions): Promise<ProxyProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'ringferry-test-'));
   const {
     listen: _,
     store: __,
     ...config
   } = writtenConfig(options, { postgres: 0, admin: 0, http: 0 }, folder);
-  const proxy = new ProxyProcess({ folder, ports: await freePorts(), config, env }, CLI);
+  const proxy = new ProxyProcess({ folder, ports: await freePorts(), config }, CLI);
   after(async () => {
     await proxy.end('SIGKILL');
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });

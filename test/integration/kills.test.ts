@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { makeProxyProcess } from './harness.js';
+import { mustHaveNoTraces, OpenShop, Operator, SHOP, startShopShards } from './shop.js';
+
+/** Where the process is killed, in the order in which a migration passes them. After `rollback` and `abort` points nothing has moved. */
+const ON_THE_WAY = [
+  'preparing',
+  'prepared',
+  'published-copying',
+  'cleared',
+  'snapshots-open',
+  'copied',
+  'streams-open',
+  'caught-up',
+  'verified',
+  'mirrored',
+  'ready',
+  'reverse-prepared',
+  'held',
+  'drained',
+  'fenced',
+  'marker-written',
+  'marker-passed',
+  'fence-kept',
+  'switched-in-store',
+  'released',
+  'switched',
+  'cleaning',
+  'rows-deleted',
+  'moves-dropped',
+  'traces-removed',
+] as const;
+const ON_THE_WAY_BACK = {
+  ABORT: ['aborting', 'copies-cleared', 'moves-withdrawn'],
+  ROLLBACK: ['rollback-prepared', 'rolled-back'],
+} as const;
+
+const folder = await mkdtemp(join(tmpdir(), 'ringferry-kills-'));
+after(() => rm(folder, { recursive: true, force: true }));
+const shards = await startShopShards(after, ['d']);
+const { a, b, c } = shards as {
+  a: (typeof shards)[string];
+  b: (typeof shards)[string];
+  c: (typeof shards)[string];
+};
+const proxy = await makeProxyProcess(after, { shards: { a, b, c }, ...SHOP });
+const operator = new Operator(proxy.ports.admin);
+const url = proxy.url('postgres', 'postgres');
+await proxy.start();
+let shop = await OpenShop.open(url, shards, 300);
+await shop.traffic.stop();
+await proxy.end('SIGKILL');
+let hasD = false;
+
+/** Brings the process to a stop point of a migration, kills it there, and starts it again. */
+async function killAt(point: string, act: () => Promise<void>): Promise<void> {
+  const file = join(folder, point);
+  await rm(file, { force: true });
+  await proxy.start({ RINGFERRY_PAUSE_AT: point, RINGFERRY_PAUSE_FILE: file });
+  shop = OpenShop.reopen(url, shop);
+  await sleep(200);
+  await act();
+  const deadline = Date.now() + 30_000;
+  while (!existsSync(file)) {
+    if (Date.now() > deadline)
+      assert.fail(`it never came to "${point}": ${JSON.stringify(await operator.lastMigration())}`);
+    await sleep(20);
+  }
+  await sleep(100);
+  await proxy.end('SIGKILL');
+  await proxy.start();
+}
+
+/** Clients may see that the connection was lost, and nothing else. */
+async function closeShop(): Promise<void> {
+  await sleep(300);
+  await shop.traffic.stop();
+  const strange = shop.traffic.errors.filter(
+    (error) => !/ECONNREFUSED|ECONNRESET|EPIPE|terminated unexpectedly|57P0[123]/.test(error),
+  );
+  assert.deepEqual(strange, []);
+  assert.deepEqual(shop.traffic.wrongAnswers, []);
+}
+
+for (const point of ON_THE_WAY) {
+  test(`killed at "${point}", a restarted proxy goes on: one owner, no loss, nothing left behind`, {
+    timeout: 120_000,
+  }, async () => {
+    await killAt(point, async () => {
+      await operator.start(
+        hasD ? 'REMOVE SHARD d finish=now' : `ADD SHARD d '${shards['d']!.url()}' finish=now`,
+      );
+    });
+    const id = String((await operator.lastMigration())['id']);
+    await operator.until(id, ['done']);
+    hasD = !hasD;
+    await closeShop();
+    const report = await shop.mustBeWhole();
+    assert.equal((report.spread.get('d') ?? 0) > 0, hasD);
+    await mustHaveNoTraces(shards);
+    await proxy.end('SIGKILL');
+  });
+}
+
+for (const [command, points] of Object.entries(ON_THE_WAY_BACK)) {
+  for (const point of points) {
+    test(`killed at "${point}" of ${command}, a restarted proxy brings everything back as it was`, {
+      timeout: 120_000,
+    }, async () => {
+      const before = (await shop.audit()).spread;
+      await killAt(point, async () => {
+        const options = command === 'ABORT' ? 'cutover=manual' : 'finish=manual';
+        const id = await operator.start(
+          hasD ? `REMOVE SHARD d ${options}` : `ADD SHARD d '${shards['d']!.url()}' ${options}`,
+        );
+        await operator.until(id, [command === 'ABORT' ? 'ready' : 'switched']);
+        await sleep(200);
+        await operator.run(`MIGRATE ${command} ${id}`);
+      });
+      const id = String((await operator.lastMigration())['id']);
+      await operator.until(id, ['aborted', 'done']);
+      await closeShop();
+      const report = await shop.mustBeWhole();
+      assert.deepEqual([...report.spread], [...before]);
+      await mustHaveNoTraces(shards);
+      await proxy.end('SIGKILL');
+    });
+  }
+}
