@@ -20,6 +20,15 @@ export interface ClusterOptions extends Omit<PostgresOptions, 'binaries' | 'coun
 /** Registers what is to be done at the end: node:test's `after`, or a test context's. */
 export type After = (end: () => Promise<void>) => void;
 
+/** As `after`, but what was registered last is done first: clients end before their proxy, and that before its servers. */
+export function lastFirst(after: After): After {
+  const endings: (() => Promise<void>)[] = [];
+  after(async () => {
+    for (const end of endings.reverse()) await end();
+  });
+  return (end) => endings.push(end);
+}
+
 /** Real Postgres servers for one test (or `before` hook); `after` stops them. */
 export async function startPostgres(after: After, options: ClusterOptions = {}): Promise<PostgresServer[]> {
   const { version, count = 1, ...rest } = options;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { startPostgres } from '../cluster.js';
+import { lastFirst, startPostgres } from '../cluster.js';
 import { startRingferry } from '../integration/harness.js';
 
 /** One thing that an application does with its driver; returns all it saw, as plain values that do not differ from run to run. */
@@ -13,9 +13,10 @@ export interface Operation {
 
 /** Runs every operation on a direct connection and through a pass-through Ringferry, and demands that both saw the same. */
 export async function compareWithDirect(driver: string, operations: readonly Operation[]): Promise<void> {
-  const [direct] = await startPostgres(after);
+  const atEnd = lastFirst(after);
+  const [direct] = await startPostgres(atEnd);
   for (const mode of ['session', 'transaction'] as const) {
-    const ringferry = await startRingferry(after, {
+    const ringferry = await startRingferry(atEnd, {
       shards: { only: direct! },
       database: '*',
       pool: { mode, size: 20 },

@@ -3,14 +3,15 @@ import { randomBytes } from 'node:crypto';
 import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { runSql, startPostgres } from '../cluster.js';
+import { lastFirst, runSql, startPostgres } from '../cluster.js';
 import * as wire from '../drivers/wire-client.js';
 import { startRingferry } from './harness.js';
 
-const servers = await startPostgres(after, { count: 2 });
+const atEnd = lastFirst(after);
+const servers = await startPostgres(atEnd, { count: 2 });
 const [a, b] = servers as [(typeof servers)[0], (typeof servers)[0]];
 for (const server of servers) await runSql(server.url(), 'CREATE TABLE kept (id int PRIMARY KEY, v int)');
-const ringferry = await startRingferry(after, {
+const ringferry = await startRingferry(atEnd, {
   shards: { a, b },
   tables: { kept: { key: 'id' } },
   pool: { size: 4 },

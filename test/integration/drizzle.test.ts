@@ -4,7 +4,7 @@ import { and, asc, count, desc, eq, inArray, sql, sum } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { integer, pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core';
 import pg from 'pg';
-import { runSql, startPostgres } from '../cluster.js';
+import { lastFirst, runSql, startPostgres } from '../cluster.js';
 import { startRingferry } from './harness.js';
 
 const customers = pgTable('customers', {
@@ -23,7 +23,8 @@ const orders = pgTable(
   (table) => [primaryKey({ columns: [table.customerId, table.number] })],
 );
 
-const servers = await startPostgres(after, { count: 3 });
+const atEnd = lastFirst(after);
+const servers = await startPostgres(atEnd, { count: 3 });
 const [a, b, c] = servers as [(typeof servers)[0], (typeof servers)[0], (typeof servers)[0]];
 for (const server of servers) {
   await runSql(
@@ -32,12 +33,12 @@ for (const server of servers) {
     'CREATE TABLE orders (customer_id uuid NOT NULL, number int NOT NULL, total int NOT NULL, placed timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (customer_id, number))',
   );
 }
-const ringferry = await startRingferry(after, {
+const ringferry = await startRingferry(atEnd, {
   shards: { a, b, c },
   tables: { customers: { key: 'id' }, orders: { key: 'customer_id' } },
 });
 const pool = new pg.Pool({ connectionString: ringferry.url(), max: 4 });
-after(() => pool.end());
+atEnd(() => pool.end());
 const db = drizzle(pool);
 
 const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { lastFirst } from '../cluster.js';
 import { makeProxyProcess } from './harness.js';
 import { mustHaveNoTraces, OpenShop, Operator, SHOP, startShopShards } from './shop.js';
 
@@ -41,15 +42,16 @@ const ON_THE_WAY_BACK = {
   ROLLBACK: ['rollback-prepared', 'rolled-back'],
 } as const;
 
+const atEnd = lastFirst(after);
 const folder = await mkdtemp(join(tmpdir(), 'ringferry-kills-'));
-after(() => rm(folder, { recursive: true, force: true }));
-const shards = await startShopShards(after, ['d']);
+atEnd(() => rm(folder, { recursive: true, force: true }));
+const shards = await startShopShards(atEnd, ['d']);
 const { a, b, c } = shards as {
   a: (typeof shards)[string];
   b: (typeof shards)[string];
   c: (typeof shards)[string];
 };
-const proxy = await makeProxyProcess(after, { shards: { a, b, c }, ...SHOP });
+const proxy = await makeProxyProcess(atEnd, { shards: { a, b, c }, ...SHOP });
 const operator = new Operator(proxy.ports.admin);
 const url = proxy.url('postgres', 'postgres');
 await proxy.start();

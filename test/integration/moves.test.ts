@@ -1,20 +1,21 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runSql } from '../cluster.js';
+import { lastFirst, runSql } from '../cluster.js';
 import { startRingferry } from './harness.js';
 import { mustHaveNoTraces, OpenShop, Operator, SHOP, startShopShards } from './shop.js';
 
-const shards = await startShopShards(after, ['d', 'e']);
+const atEnd = lastFirst(after);
+const shards = await startShopShards(atEnd, ['d', 'e']);
 const { a, b, c } = shards as {
   a: (typeof shards)[string];
   b: (typeof shards)[string];
   c: (typeof shards)[string];
 };
-const ringferry = await startRingferry(after, { shards: { a, b, c }, ...SHOP });
+const ringferry = await startRingferry(atEnd, { shards: { a, b, c }, ...SHOP });
 const operator = new Operator(ringferry.ports.admin);
 const shop = await OpenShop.open(ringferry.url(), shards);
-after(() => shop.traffic.stop().catch(() => {}));
+atEnd(() => shop.traffic.stop().catch(() => {}));
 
 const add = (name: string) => `ADD SHARD ${name} '${shards[name]!.url()}' finish=now`;
 const remove = (name: string) => `REMOVE SHARD ${name} finish=now`;

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { runSql, startPostgres } from '../cluster.js';
+import { lastFirst, runSql, startPostgres } from '../cluster.js';
 import { startRingferry } from './harness.js';
 
-const servers = await startPostgres(after, { count: 3 });
+const atEnd = lastFirst(after);
+const servers = await startPostgres(atEnd, { count: 3 });
 const [a, b, c] = servers as [(typeof servers)[0], (typeof servers)[0], (typeof servers)[0]];
 for (const server of servers) await runSql(server.url(), 'CREATE TABLE kept (id int PRIMARY KEY, v int)');
 const shards = { a, b, c };
@@ -29,10 +30,11 @@ describe('shards that are down', () => {
   test('a shard that dies under load fails its own statements with an error that names it, and nobody else; it is back when it is back', {
     timeout: 60_000,
   }, async (t) => {
-    const ringferry = await startRingferry(t.after.bind(t), options);
+    const later = lastFirst(t.after.bind(t));
+    const ringferry = await startRingferry(later, options);
     const pool = new pg.Pool({ connectionString: ringferry.url(), max: 8 });
     pool.on('error', () => {});
-    t.after(() => pool.end());
+    later(() => pool.end());
     await pool.query(`INSERT INTO kept SELECT 0, 0 WHERE false`).catch(() => {});
     for (let id = 1; id <= 60; id++) await pool.query('INSERT INTO kept VALUES ($1, 0)', [id]);
     const ids = await idsByShard();
@@ -90,9 +92,10 @@ describe('shards that are down', () => {
   test('a shard that is down at the start is named in the error, the others serve, and it joins when it comes up', {
     timeout: 60_000,
   }, async (t) => {
+    const later = lastFirst(t.after.bind(t));
     const ids = await idsByShard();
     await c.crash();
-    const ringferry = await startRingferry(t.after.bind(t), options);
+    const ringferry = await startRingferry(later, options);
     const one = (id: number) => runSql(ringferry.url(), `SELECT id FROM kept WHERE id = ${id}`);
     assert.deepEqual(await one(ids['a']![0]!), [{ id: ids['a']![0] }]);
     assert.deepEqual(await one(ids['b']![0]!), [{ id: ids['b']![0] }]);
@@ -106,11 +109,12 @@ describe('shards that are down', () => {
   });
 
   test('a frozen shard does not hold up statements for the others', { timeout: 60_000 }, async (t) => {
+    const later = lastFirst(t.after.bind(t));
     const ids = await idsByShard();
-    const ringferry = await startRingferry(t.after.bind(t), options);
+    const ringferry = await startRingferry(later, options);
     const pool = new pg.Pool({ connectionString: ringferry.url(), max: 10 });
     pool.on('error', () => {});
-    t.after(() => pool.end());
+    later(() => pool.end());
     const read = (id: number) => pool.query('SELECT v FROM kept WHERE id = $1', [id]);
     await Promise.all([...ids['a']!, ...ids['b']!, ...ids['c']!].map(read));
     await a.freeze();

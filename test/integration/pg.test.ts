@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import pg from 'pg';
-import { runSql, startPostgres } from '../cluster.js';
+import { lastFirst, runSql, startPostgres } from '../cluster.js';
 import { startRingferry } from './harness.js';
 
-const servers = await startPostgres(after, { count: 3 });
+const atEnd = lastFirst(after);
+const servers = await startPostgres(atEnd, { count: 3 });
 const [a, b, c] = servers as [(typeof servers)[0], (typeof servers)[0], (typeof servers)[0]];
 for (const server of servers) {
   await runSql(
@@ -13,12 +14,12 @@ for (const server of servers) {
     'CREATE TABLE tenants (id uuid PRIMARY KEY, name text NOT NULL)',
   );
 }
-const ringferry = await startRingferry(after, {
+const ringferry = await startRingferry(atEnd, {
   shards: { a, b, c },
   tables: { events: { key: 'tenant' }, tenants: { key: 'id' } },
 });
 const pool = new pg.Pool({ connectionString: ringferry.url(), max: 8 });
-after(() => pool.end());
+atEnd(() => pool.end());
 
 const tenant = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
 

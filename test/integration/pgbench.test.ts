@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { runSql, startPostgres } from '../cluster.js';
+import { lastFirst, runSql, startPostgres } from '../cluster.js';
 import { startRingferry } from './harness.js';
 import { pgbench } from './programs.js';
 
 const SCALE = 10;
-const servers = await startPostgres(after, { count: 3 });
+const atEnd = lastFirst(after);
+const servers = await startPostgres(atEnd, { count: 3 });
 const [a, b, c] = servers as [(typeof servers)[0], (typeof servers)[0], (typeof servers)[0]];
 // Branches and tellers live at home, so that a TPC-B transaction writes to two shards and needs two-phase commit.
 for (const server of servers) {
@@ -17,7 +18,7 @@ for (const server of servers) {
     'CREATE TABLE pgbench_tellers (tid int NOT NULL PRIMARY KEY, bid int, tbalance int, filler char(84))',
   );
 }
-const ringferry = await startRingferry(after, {
+const ringferry = await startRingferry(atEnd, {
   shards: { a, b, c },
   tables: { pgbench_accounts: { key: 'aid' }, pgbench_history: { key: 'aid' } },
 });

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import postgres from 'postgres';
-import { runSql, startPostgres } from '../cluster.js';
+import { lastFirst, runSql, startPostgres } from '../cluster.js';
 import { startRingferry } from './harness.js';
 
-const servers = await startPostgres(after, { count: 3 });
+const atEnd = lastFirst(after);
+const servers = await startPostgres(atEnd, { count: 3 });
 const [a, b, c] = servers as [(typeof servers)[0], (typeof servers)[0], (typeof servers)[0]];
 for (const server of servers) {
   await runSql(
@@ -12,9 +13,9 @@ for (const server of servers) {
     'CREATE TABLE accounts (id bigint PRIMARY KEY, owner text NOT NULL, balance numeric NOT NULL DEFAULT 0, tags text[])',
   );
 }
-const ringferry = await startRingferry(after, { shards: { a, b, c }, tables: { accounts: { key: 'id' } } });
+const ringferry = await startRingferry(atEnd, { shards: { a, b, c }, tables: { accounts: { key: 'id' } } });
 const sql = postgres(ringferry.url(), { max: 6, onnotice: () => {} });
-after(() => sql.end());
+atEnd(() => sql.end());
 
 describe('postgres.js against three shards', () => {
   test('inserts of many objects are split by owner and found one by one', async () => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { runSql, startPostgres } from '../cluster.js';
+import { lastFirst, runSql, startPostgres } from '../cluster.js';
 import { startRingferry } from './harness.js';
 import { psql } from './programs.js';
 
-const servers = await startPostgres(after, { count: 3 });
+const atEnd = lastFirst(after);
+const servers = await startPostgres(atEnd, { count: 3 });
 const [a, b, c] = servers as [(typeof servers)[0], (typeof servers)[0], (typeof servers)[0]];
 for (const server of servers) {
   await runSql(
@@ -14,7 +15,7 @@ for (const server of servers) {
   );
 }
 await runSql(a.url(), 'CREATE TABLE notes (id int PRIMARY KEY, note text)');
-const ringferry = await startRingferry(after, {
+const ringferry = await startRingferry(atEnd, {
   shards: { a, b, c },
   tables: { people: { key: 'id' }, colours: { reference: true } },
 });

@@ -2,15 +2,16 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runSql, startPostgres } from '../cluster.js';
+import { lastFirst, runSql, startPostgres } from '../cluster.js';
 import * as wire from '../drivers/wire-client.js';
 import { makeProxyProcess } from './harness.js';
 
 const MEGABYTE = 1 << 20;
-const servers = await startPostgres(after, { count: 2 });
+const atEnd = lastFirst(after);
+const servers = await startPostgres(atEnd, { count: 2 });
 const [a, b] = servers as [(typeof servers)[0], (typeof servers)[0]];
 for (const server of servers) await runSql(server.url(), 'CREATE TABLE kept (id int PRIMARY KEY, v text)');
-const proxy = await makeProxyProcess(after, { shards: { a, b }, tables: { kept: { key: 'id' } } });
+const proxy = await makeProxyProcess(atEnd, { shards: { a, b }, tables: { kept: { key: 'id' } } });
 await proxy.start();
 const url = proxy.url('postgres', 'postgres');
 
