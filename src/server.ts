@@ -1,17 +1,18 @@
 import { Face } from './admin/face.js';
 import { LiveControl } from './admin/live-control.js';
 import type { Config, DatabaseConfig, HostPort } from './config/config.js';
-import { dialectOf } from './dialects.js';
+import { wingOf } from './dialects.js';
 import { type Clock, systemClock } from './lib/clock.js';
 import { OperatingError, asError } from './lib/errors.js';
 import { type Logger, createLog } from './lib/log.js';
 import { Migrations } from './migration/migrations.js';
 import { pausePointFromEnvironment } from './pause-point.js';
+import type { CancelKey } from './proxy/cancel.js';
 import { Clients } from './proxy/clients.js';
 import { Database } from './proxy/database.js';
 import { ANY_DATABASE, Databases } from './proxy/databases.js';
 import { Listener } from './proxy/listener.js';
-import { openFileStore } from './topology/file-store.js';
+import { FileStore } from './topology/file-store.js';
 import { firstSnapshot, openSnapshot } from './topology/opening.js';
 import type { TopologyStore } from './topology/store.js';
 import { Topology } from './topology/topology.js';
@@ -73,8 +74,8 @@ class Parts {
 
   /** Store, topologies, databases, what earlier processes left undone. */
   async open(): Promise<void> {
-    for (const { engine } of Object.values(this.#config.databases)) await dialectOf(engine).load();
-    this.#store = await openFileStore(this.#config.store.path);
+    for (const { engine } of Object.values(this.#config.databases)) await wingOf(engine).load();
+    this.#store = await FileStore.open(this.#config.store.path);
     const listed: Database[] = [];
     for (const config of Object.values(this.#config.databases)) {
       if (config.name !== ANY_DATABASE) listed.push(await this.#openDatabase(config, this.#store));
@@ -103,13 +104,19 @@ class Parts {
     const face = new Face(control, this.#clock);
     this.#face = face;
     const { listen } = this.#config;
-    const dialect = dialectOf('postgres');
-    const admin = await this.#listen('the control port', listen.admin, dialect.adminDoor(() => this.#config, clients), async (frontend) => face.serveConsole(frontend));
+    const wing = wingOf('postgres');
+    const guests = {
+      config: () => this.#config,
+      refusal: () => clients.refusal(this.#config.limits.maxClients),
+      databaseRefusal: (name: string) => this.#databases!.refusal(name),
+      cancel: (key: CancelKey) => void clients.cancelKeys.cancel(key),
+    };
+    const admin = await this.#listen('the control port', listen.admin, wing.consoleDoor({ ...guests, refusal: () => undefined }), async (frontend) => face.serveConsole(frontend));
     if (listen.http !== undefined) {
       const password = () => this.#config.admin.password;
       this.#http = await face.startHttp({ listen: listen.http, password, withProcessMetrics: true });
     }
-    const postgres = await this.#listen('Postgres clients', listen.postgres, dialect.clientDoor(() => this.#config, clients, this.#databases!), (frontend) => clients.admit(frontend));
+    const postgres = await this.#listen('Postgres clients', listen.postgres, wing.clientDoor(guests), (frontend) => clients.admit(frontend));
     return {
       addresses: { postgres, admin, http: this.#http?.address },
       control,
@@ -146,7 +153,7 @@ class Parts {
 
   /** A database that only the wildcard admits has nothing to remember: one shard, one owner. */
   #wildcardDatabase(config: DatabaseConfig): Database {
-    const dialect = dialectOf(config.engine);
+    const { dialect } = wingOf(config.engine);
     const shards = Object.fromEntries(
       Object.entries(config.shards).map(([name, shard]) => [name, { ...shard, url: dialect.withDatabase(shard.url, config.name) }]),
     );
@@ -154,14 +161,14 @@ class Parts {
   }
 
   #newDatabase(config: DatabaseConfig, topology: Topology, store: TopologyStore): Database {
-    return new Database(config, topology, dialectOf(config.engine), this.#config.limits, store.decisions, this.#log.child({ database: config.name }));
+    return new Database(config, topology, wingOf(config.engine).dialect, this.#config.limits, store.decisions, this.#log.child({ database: config.name }));
   }
 
   #migrationsOf(database: Database, store: TopologyStore): Migrations {
     return new Migrations({
       topology: database.topology,
       store,
-      engine: dialectOf(database.config.engine).createMigrationEngine(this.#config.migration, this.#log),
+      engine: wingOf(database.config.engine).createMigrationEngine(this.#config, this.#log),
       keyspace: async () => (await database.loadRouter()).keyspace,
       shardUrl: (shard) => database.config.shards[shard]?.url ?? database.topology.current.shards.find(({ name }) => name === shard)?.url,
       config: this.#config.migration,

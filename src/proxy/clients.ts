@@ -15,6 +15,8 @@ export class Clients {
   readonly #log: Logger;
   readonly #sessions = new Set<Session>();
   #nextId = 1;
+  /** Authenticated, and waiting for their session. */
+  #arriving = 0;
   #isDraining = false;
   #whenEmpty: (() => void) | undefined;
 
@@ -36,8 +38,16 @@ export class Clients {
     return this.#isDraining;
   }
 
+  /** Why no more clients are taken now; undefined while they are. */
+  refusal(maxClients: number): OperatingError | undefined {
+    if (this.#isDraining) return new OperatingError('shutting-down', 'Ringferry is shutting down');
+    if (this.#sessions.size + this.#arriving < maxClients) return undefined;
+    return new OperatingError('too-many-clients', `sorry, too many clients already: ${maxClients}`, { hint: 'The limit is limits.maxClients.' });
+  }
+
   /** Gives an authenticated client its session, or tells it why not. */
   async admit(frontend: Frontend): Promise<void> {
+    this.#arriving++;
     try {
       if (this.#isDraining) throw new OperatingError('shutting-down', 'Ringferry is shutting down');
       const database = this.#databases.get(frontend.identity.database);
@@ -48,6 +58,8 @@ export class Clients {
       if (this.#isDraining) session.end(new OperatingError('shutting-down', 'Ringferry is shutting down'));
     } catch (thrown) {
       frontend.end(asOperatingError(thrown));
+    } finally {
+      this.#arriving--;
     }
   }
 

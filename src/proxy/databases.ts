@@ -28,20 +28,27 @@ export class Databases {
     return this.#byName.get(name);
   }
 
-  /** Throws `unknown-database` when neither the name nor `"*"` is configured. */
-  get(name: string): Database {
-    const known = this.#byName.get(name);
-    if (known !== undefined) return known;
+  /** Why clients cannot use this name; undefined when they can. */
+  refusal(name: string): OperatingError | undefined {
+    if (this.#byName.has(name)) return undefined;
     if (this.#wildcard === undefined) {
-      throw new OperatingError('unknown-database', `database "${name}" does not exist`, {
+      return new OperatingError('unknown-database', `database "${name}" does not exist`, {
         hint: `Ringferry serves: ${[...this.#byName.keys()].join(', ')}. Add the database to the configuration, or "*" for all.`,
       });
     }
-    if (this.#byName.size >= this.#max) {
-      throw new OperatingError('limit-exceeded', `${this.#max} databases are open already`, { hint: 'List the databases in the configuration.' });
+    if (this.#byName.size < this.#max) return undefined;
+    return new OperatingError('limit-exceeded', `${this.#max} databases are open already`, { hint: 'List the databases in the configuration.' });
+  }
+
+  /** Throws what `refusal` says. */
+  get(name: string): Database {
+    const refused = this.refusal(name);
+    if (refused !== undefined) throw refused;
+    let database = this.#byName.get(name);
+    if (database === undefined) {
+      database = this.#make({ ...this.#wildcard!, name });
+      this.#byName.set(name, database);
     }
-    const database = this.#make({ ...this.#wildcard, name });
-    this.#byName.set(name, database);
     return database;
   }
 }
