@@ -1,0 +1,184 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { OperatingError } from '../lib/errors.js';
+import type { CopyTask, ShardAddress } from '../migration/engine.js';
+import { publicationName, quoteName, quoteTable } from './engine-names.js';
+import { EngineSession, sqlstateOf } from './engine-session.js';
+import { readExistingTables, type TableFacts } from './engine-tables.js';
+import { ensureLedger } from './ledger.js';
+import { type Lsn, parseLsn } from './lsn.js';
+import { mergeTasks } from './selection.js';
+
+/** Object in use, and lock not available: what passes when tried again. */
+const IN_USE = '55006';
+const LOCK_TIMEOUT = '55P03';
+const DEADLOCK = '40P01';
+
+/**
+ * Makes the publication, and the row images that applying and filtering need, on the shard whose changes are to be
+ * read. Returns what the tables' replica identities were before, which is also noted in the database itself: a
+ * process that dies between the act and its record must not lose it.
+ */
+export async function preparePublication(
+  session: EngineSession,
+  migration: string,
+  tasks: readonly CopyTask[],
+): Promise<string> {
+  await ensureLedger(session);
+  const wanted = mergeTasks(tasks);
+  const tables = await readExistingTables(
+    session,
+    wanted.map((task) => task.table),
+  );
+  for (const [index, facts] of tables.entries()) {
+    if (carriesEnough(facts, wanted[index]!)) continue;
+    await setFullIdentity(session, migration, facts);
+  }
+  await publish(session, migration, tables);
+  const notes = await session.rows(
+    'SELECT schema_name, table_name, identity, index_name FROM ringferry.identities WHERE migration = $1 ORDER BY 1, 2',
+    [migration],
+  );
+  return JSON.stringify({ identities: notes });
+}
+
+/**
+ * Old rows must carry the primary key (to find the row), the shard key (to know whose it was), and what no UPDATE can
+ * set on the target (to see that it changed).
+ */
+function carriesEnough(facts: TableFacts, task: CopyTask): boolean {
+  const needed = [...facts.primaryKey, ...facts.columns.filter((column) => column.isAlwaysIdentity)].map(
+    (column) => column.name,
+  );
+  if (task.selection.type === 'ranges' && facts.table.key !== undefined) needed.push(facts.table.key.column);
+  return needed.every((name) => facts.identityColumns.includes(name));
+}
+
+async function setFullIdentity(session: EngineSession, migration: string, facts: TableFacts): Promise<void> {
+  const { schema, name } = facts.table;
+  await withShortLocks(session, async () => {
+    await session.run(
+      `INSERT INTO ringferry.identities (migration, schema_name, table_name, identity, index_name)
+       VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+      [migration, schema, name, facts.identity, facts.identityIndex],
+    );
+    await session.run(`ALTER TABLE ${quoteTable(facts.table)} REPLICA IDENTITY FULL`);
+  });
+}
+
+async function publish(
+  session: EngineSession,
+  migration: string,
+  tables: readonly TableFacts[],
+): Promise<void> {
+  const name = quoteName(publicationName(migration));
+  const list = tables.map((facts) => quoteTable(facts.table)).join(', ');
+  const exists =
+    (await session.rows('SELECT FROM pg_publication WHERE pubname = $1', [publicationName(migration)]))
+      .length > 0;
+  const set = list === '' ? '' : exists ? `SET TABLE ${list}` : `FOR TABLE ${list}`;
+  if (!exists)
+    await session.run(
+      `CREATE PUBLICATION ${name} ${set} WITH (publish = 'insert, update, delete, truncate')`,
+    );
+  else if (set !== '') await session.run(`ALTER PUBLICATION ${name} ${set}`);
+}
+
+const SHORT_LOCK_MS = 200;
+const LOCK_ATTEMPTS = 150;
+
+/**
+ * One short transaction that must lock a busy table. While it waits for the lock, everyone who comes later waits behind
+ * it: so it gives up soon and comes again, and live traffic never stands for longer than `SHORT_LOCK_MS`.
+ */
+export async function withShortLocks<T>(session: EngineSession, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await session.transaction(async () => {
+        await session.run(`SET LOCAL lock_timeout = ${SHORT_LOCK_MS}`);
+        return await work();
+      });
+    } catch (error) {
+      const state = sqlstateOf(error);
+      if (state !== LOCK_TIMEOUT && state !== DEADLOCK) throw error;
+      if (attempt === LOCK_ATTEMPTS) {
+        throw new OperatingError(
+          'migration',
+          `shard ${session.address.shard}: a table stayed locked by other transactions`,
+          {
+            cause: error,
+            hint: 'end the long transaction that writes to it (pg_stat_activity) and try again',
+          },
+        );
+      }
+      await sleep(50 + Math.random() * 100);
+    }
+  }
+}
+
+/** A slot just made, and the snapshot that shows exactly what the slot will not tell. Valid until `session` does anything else. */
+export interface ExportedSlot {
+  readonly session: EngineSession;
+  readonly position: Lsn;
+  readonly snapshot: string;
+}
+
+/** Makes the slot first and the snapshot with it (hazard 20). A slot of that name that is there already is dropped. */
+export async function createExportedSlot(source: ShardAddress, slot: string): Promise<ExportedSlot> {
+  const session = await EngineSession.connect(source, { replication: true });
+  try {
+    await dropSlot(session, slot);
+    const [row] = await session.rows(`CREATE_REPLICATION_SLOT ${slot} LOGICAL pgoutput EXPORT_SNAPSHOT`);
+    return { session, position: parseLsn(row![1]!), snapshot: row![2]! };
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+}
+
+/** A slot that begins now; keeps one that is there already. */
+export async function createSlot(session: EngineSession, slot: string): Promise<void> {
+  const exists =
+    (await session.rows('SELECT FROM pg_replication_slots WHERE slot_name = $1', [slot])).length > 0;
+  if (!exists) await session.rows(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
+}
+
+const DROP_ATTEMPTS = 100;
+
+/** Drops a slot if it is there, also when somebody streams from it: whoever drops a slot means it. */
+export async function dropSlot(session: EngineSession, slot: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const [row] = await session.rows(
+      `SELECT active_pid FROM pg_replication_slots WHERE slot_name = '${slot}'`,
+    );
+    if (row === undefined) return;
+    try {
+      if (row[0] !== null) await session.rows(`SELECT pg_terminate_backend(${row[0]})`);
+      await session.rows(`SELECT pg_drop_replication_slot('${slot}')`);
+      return;
+    } catch (error) {
+      if (sqlstateOf(error) !== IN_USE || attempt === DROP_ATTEMPTS) throw error;
+      await sleep(20);
+    }
+  }
+}
+
+/**
+ * Makes sure that the slot can be streamed from: whoever streams from it still is cut off, and a slot that is gone or has
+ * lost log is refused, since what it would have told is lost for good. Returns what was confirmed to it last.
+ */
+export async function claimSlot(session: EngineSession, slot: string): Promise<Lsn> {
+  const [row] = await session.rows(
+    'SELECT wal_status, confirmed_flush_lsn, pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1',
+    [slot],
+  );
+  const fault =
+    row === undefined
+      ? 'does not exist'
+      : row[0] === 'lost'
+        ? 'has lost log that it needs (max_slot_wal_keep_size)'
+        : undefined;
+  if (fault === undefined) return parseLsn(row![1]!);
+  throw new OperatingError('migration', `shard ${session.address.shard}: replication slot ${slot} ${fault}`, {
+    hint: 'the copy must be made anew: abort the migration and start it again',
+  });
+}

@@ -1,0 +1,53 @@
+import type { ShardAddress } from '../migration/engine.js';
+import { EngineSession } from './engine-session.js';
+
+/** How long an idle session is kept for the next call. The steps of a cutover follow each other within it. */
+const IDLE_TIMEOUT_MS = 5_000;
+
+/**
+ * Sessions that are lent for one piece of work and kept for a while, so that the short steps of a cutover do not pay for
+ * new connections. A session comes back as it was lent: whoever changes its settings keeps it out (`isChanged`).
+ */
+export class EngineSessions {
+  readonly #idle = new Map<string, { session: EngineSession; timer: NodeJS.Timeout }[]>();
+
+  /** Lends a session to `work`; one that broke or failed is closed, not kept. */
+  async use<T>(address: ShardAddress, work: (session: EngineSession) => Promise<T>): Promise<T> {
+    const session = this.#take(address) ?? (await EngineSession.connect(address));
+    try {
+      const result = await work(session);
+      this.#keep(session);
+      return result;
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  #take(address: ShardAddress): EngineSession | undefined {
+    const idle = this.#idle.get(address.url) ?? [];
+    for (let entry = idle.pop(); entry !== undefined; entry = idle.pop()) {
+      clearTimeout(entry.timer);
+      if (entry.session.isLost) continue;
+      entry.session.ref(true);
+      return entry.session;
+    }
+    return undefined;
+  }
+
+  #keep(session: EngineSession): void {
+    if (session.isLost) return;
+    const idle = this.#idle.get(session.address.url) ?? [];
+    this.#idle.set(session.address.url, idle);
+    const entry = { session, timer: setTimeout(() => this.#drop(entry), IDLE_TIMEOUT_MS).unref() };
+    idle.push(entry);
+    session.ref(false);
+  }
+
+  #drop(entry: { session: EngineSession; timer: NodeJS.Timeout }): void {
+    const idle = this.#idle.get(entry.session.address.url) ?? [];
+    const index = idle.indexOf(entry);
+    if (index >= 0) idle.splice(index, 1);
+    void entry.session.close();
+  }
+}
