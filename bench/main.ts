@@ -8,7 +8,6 @@ import { GuardedProcess } from '../src/demo/guarded-process.js';
 import { installedBinaries } from '../src/demo/postgres-binaries.js';
 import { type PostgresServer, startPostgresServers } from '../src/demo/postgres-server.js';
 import { ProxyProcess } from '../src/demo/proxy-process.js';
-import { unprivilegedUser } from '../src/demo/run-as.js';
 
 /**
  * pgbench -S through Ringferry and through PgBouncer, side by side: one process each, same pool size, same server, runs
