@@ -79,6 +79,7 @@ function needsParameters(placement: Placement): boolean {
 
 function kindByParameters(placement: Placement): RouteKind {
   const keys = keysOf(placement);
+  if (placement.type === 'keys' && placement.mustAgree === true) return 'single-shard';
   return keys.length === 1 && !(keys[0]?.type === 'parameter' && keys[0].array)
     ? 'single-shard'
     : 'several shards';

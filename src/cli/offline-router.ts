@@ -1,0 +1,66 @@
+import pg from 'pg';
+import { explainRoute, type RouteExplanation } from '../admin/explain-route.js';
+import { redactUrl } from '../config/address.js';
+import type { Config, DatabaseConfig } from '../config/config.js';
+import { wingOf } from '../dialects.js';
+import { firstSnapshot } from '../topology/opening.js';
+import { CommandFailure } from './io.js';
+
+/** Explains statements without a running server: tables as the home shard has them, the ring as the configuration says. */
+export interface OfflineRouter {
+  readonly database: string;
+  explain(sql: string): RouteExplanation[];
+}
+
+const CONNECT_TIMEOUT_MS = 5000;
+
+export async function openOfflineRouter(config: Config, name: string | undefined): Promise<OfflineRouter> {
+  const database = chooseDatabase(config, name);
+  const { dialect, load } = wingOf(database.engine);
+  await load();
+  const home = database.shards[database.home]!;
+  const client = new pg.Client({
+    connectionString: home.url,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    application_name: 'ringferry',
+    types: { getTypeParser: () => (text: string) => text },
+  });
+  try {
+    await client.connect();
+    const rows = async (sql: string) =>
+      (await client.query<(string | null)[]>({ text: sql, rowMode: 'array' })).rows;
+    const keyspace = await dialect.readKeyspace(rows, database);
+    const router = dialect.createRouter(keyspace, config.limits);
+    const snapshot = firstSnapshot(database);
+    return { database: database.name, explain: (sql) => explainRoute(router, snapshot, sql) };
+  } catch (error) {
+    const place = `shard ${database.home} (${redactUrl(home.url)})`;
+    throw new CommandFailure(
+      `the tables cannot be read from ${place}: ${(error as Error).message}`,
+      'Start the shard, or start Ringferry and ask it.',
+      { cause: error },
+    );
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+function chooseDatabase(config: Config, name: string | undefined): DatabaseConfig {
+  const names = Object.keys(config.databases);
+  if (name !== undefined) {
+    const found = config.databases[name];
+    if (found === undefined)
+      throw new CommandFailure(`there is no database ${name}`, `The databases are ${names.join(', ')}.`);
+    return found;
+  }
+  const all = Object.values(config.databases);
+  const sharded = all.filter(
+    (database) => Object.keys(database.tables).length > 0 || Object.keys(database.shards).length > 1,
+  );
+  const candidates = sharded.length > 0 ? sharded : all;
+  if (candidates.length === 1) return candidates[0]!;
+  throw new CommandFailure(
+    'say which database is meant',
+    `Write --database ${names.join(' or --database ')}.`,
+  );
+}
