@@ -1,6 +1,6 @@
+import type { ParameterValues } from '../routing/plan.js';
 import type { ShardName } from '../topology/ring.js';
 import type { Position } from '../topology/topology.js';
-import type { ParameterValues } from '../routing/plan.js';
 import type { PreparedStatement, Request } from './request.js';
 
 /** An error as a server sent it: fields by the wire's own letters (Postgres: S, C, M, D, H …). */
@@ -93,13 +93,19 @@ export interface Backend {
   settings: string;
   /** Messages that belong to no request (NotificationResponse, notices): whoever holds the lease listens. */
   onAsync: ((frame: Buffer) => void) | undefined;
+  /** The connection is gone, in use or idle; the pool listens. */
+  onClosed: (() => void) | undefined;
 
   /**
    * Sends a client's request and relays its answers. `rename`: named statements are made here under process-wide names
    * when they are missing (transaction mode); otherwise frames go as they are. `before`: SQL to run first in the
    * same write (e.g. BEGIN), whose answers are swallowed unless they are errors, which then answer the request.
    */
-  forward(request: Request, sink: RelaySink, options: { readonly rename: boolean; readonly before?: readonly string[] }): void;
+  forward(
+    request: Request,
+    sink: RelaySink,
+    options: { readonly rename: boolean; readonly before?: readonly string[] },
+  ): void;
   /** COPY data, CopyDone or CopyFail frames from the client, as they came. Returns false when the server is slow: `onDrain` follows. */
   sendCopy(frame: Buffer): boolean;
   onDrain: (() => void) | undefined;
@@ -140,6 +146,10 @@ export interface BackendTarget {
   readonly user: string;
   readonly password: string | undefined;
   readonly database: string;
+  /** PEM file of the authorities trusted for server certificates, unless the URL names one. */
+  readonly serverCa?: string | undefined;
+  /** Prepared statements kept on a backend, the longest unused ones closed. */
+  readonly preparedStatements?: number | undefined;
 }
 
 /** The wing's way to open a connection. Rejects with OperatingError `shard-connect-failed` naming the shard. */

@@ -30,7 +30,12 @@ export type Step =
       readonly resultFormats: readonly number[];
       readonly frame: Buffer;
     }
-  | { readonly type: 'describe-statement'; prepared: PreparedStatement | undefined; readonly statementName: string; readonly frame: Buffer }
+  | {
+      readonly type: 'describe-statement';
+      prepared: PreparedStatement | undefined;
+      readonly statementName: string;
+      readonly frame: Buffer;
+    }
   | { readonly type: 'describe-portal'; readonly portal: string; readonly frame: Buffer }
   | { readonly type: 'execute'; readonly portal: string; readonly maxRows: number; readonly frame: Buffer }
   | { readonly type: 'close-statement'; readonly statementName: string; readonly frame: Buffer }

@@ -4,9 +4,6 @@ import {
   BIND_COMPLETE,
   CLOSE_COMPLETE,
   EMPTY_QUERY_RESPONSE,
-  NO_DATA,
-  PARSE_COMPLETE,
-  PORTAL_SUSPENDED,
   encodeCommandComplete,
   encodeCopyResponse,
   encodeDataRow,
@@ -15,6 +12,9 @@ import {
   encodeParameterDescription,
   encodeParameterStatus,
   encodeRowDescription,
+  NO_DATA,
+  PARSE_COMPLETE,
+  PORTAL_SUSPENDED,
 } from './backend-messages.js';
 import { encodeCopyData } from './frontend-messages.js';
 

@@ -2,12 +2,21 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { OperatingError } from '../lib/errors.js';
 import {
-  decodePassword,
-  decodeSASLInitialResponse,
-} from './frontend-messages.js';
-import { encodeAuthenticationMD5Password, encodeAuthenticationSASL, encodeAuthenticationSASLData } from './backend-messages.js';
+  encodeAuthenticationMD5Password,
+  encodeAuthenticationSASL,
+  encodeAuthenticationSASLData,
+} from './backend-messages.js';
+import { decodePassword, decodeSASLInitialResponse } from './frontend-messages.js';
 import { md5Answer } from './md5.js';
-import { DEFAULT_ITERATIONS, SCRAM, SCRAM_PLUS, ScramServer, type ScramVerifier, makeVerifier, parseVerifier } from './scram.js';
+import {
+  DEFAULT_ITERATIONS,
+  makeVerifier,
+  parseVerifier,
+  SCRAM,
+  SCRAM_PLUS,
+  ScramServer,
+  type ScramVerifier,
+} from './scram.js';
 import { HEADER_BYTES } from './wire.js';
 
 /** How one user proves who it is. */
@@ -42,21 +51,43 @@ export class Authenticator {
   readonly #verifiers = new LRUCache<string, Promise<ScramVerifier>>({ max: CACHED_VERIFIERS });
 
   /** Resolves when `user` has proven itself; throws `authentication-failed` or `protocol-violation`. `binding`: the hash of our certificate when the connection is encrypted. */
-  async authenticate(client: Conversation, user: string, rule: LoginRule | undefined, binding: Buffer | undefined): Promise<void> {
+  async authenticate(
+    client: Conversation,
+    user: string,
+    rule: LoginRule | undefined,
+    binding: Buffer | undefined,
+  ): Promise<void> {
     if (rule?.auth === 'trust') return;
     if (rule?.auth === 'md5' && rule.password !== undefined) return md5(client, user, rule.password);
     return this.#scram(client, user, rule, binding);
   }
 
-  async #scram(client: Conversation, user: string, rule: LoginRule | undefined, binding: Buffer | undefined): Promise<void> {
+  async #scram(
+    client: Conversation,
+    user: string,
+    rule: LoginRule | undefined,
+    binding: Buffer | undefined,
+  ): Promise<void> {
     const verifier = await this.#verifierOf(user, rule);
     client.send(encodeAuthenticationSASL(binding === undefined ? [SCRAM] : [SCRAM_PLUS, SCRAM]));
     const { mechanism, response } = decodeSASLInitialResponse(await client.passwordFrame());
     const isKnown = mechanism === SCRAM || (mechanism === SCRAM_PLUS && binding !== undefined);
-    if (!isKnown) throw new OperatingError('protocol-violation', 'client selected an invalid SASL authentication mechanism');
-    if (response === undefined) throw new OperatingError('protocol-violation', 'SASLInitialResponse without a response');
-    const exchange = new ScramServer(verifier ?? this.#mockVerifier(user), mechanism, binding, randomBytes(NONCE_BYTES).toString('base64'));
-    client.send(encodeAuthenticationSASLData('SASLContinue', Buffer.from(exchange.first(response.toString('utf8')))));
+    if (!isKnown)
+      throw new OperatingError(
+        'protocol-violation',
+        'client selected an invalid SASL authentication mechanism',
+      );
+    if (response === undefined)
+      throw new OperatingError('protocol-violation', 'SASLInitialResponse without a response');
+    const exchange = new ScramServer(
+      verifier ?? this.#mockVerifier(user),
+      mechanism,
+      binding,
+      randomBytes(NONCE_BYTES).toString('base64'),
+    );
+    client.send(
+      encodeAuthenticationSASLData('SASLContinue', Buffer.from(exchange.first(response.toString('utf8')))),
+    );
     const final = exchange.final((await client.passwordFrame()).toString('utf8', HEADER_BYTES));
     if (final === undefined || verifier === undefined) throw failed(user);
     client.send(encodeAuthenticationSASLData('SASLFinal', Buffer.from(final)));

@@ -1,7 +1,7 @@
 import { OperatingError } from '../lib/errors.js';
 import type { ResultColumn, RowFields, ServerError, TransactionStatus } from '../pool/backend.js';
 import { type Authentication, BACKEND } from './messages.js';
-import { Cursor, HEADER_BYTES, Writer, emptyMessage } from './wire.js';
+import { Cursor, emptyMessage, HEADER_BYTES, Writer } from './wire.js';
 
 /** Codecs of what a server sends, for both roles: a frame is one whole message with its header. No I/O, no state. */
 
@@ -14,7 +14,14 @@ export const EMPTY_QUERY_RESPONSE = emptyMessage(BACKEND.EmptyQueryResponse);
 export const BACKEND_COPY_DONE = emptyMessage(BACKEND.CopyDone);
 
 // Authentication*: 'R' length kind(32) …
-const AUTHENTICATION = { Ok: 0, CleartextPassword: 3, MD5Password: 5, SASL: 10, SASLContinue: 11, SASLFinal: 12 } as const;
+const AUTHENTICATION = {
+  Ok: 0,
+  CleartextPassword: 3,
+  MD5Password: 5,
+  SASL: 10,
+  SASLContinue: 11,
+  SASLFinal: 12,
+} as const;
 
 export function encodeAuthenticationOk(): Buffer {
   return new Writer(BACKEND.Authentication, 4).int32(AUTHENTICATION.Ok).finish();
@@ -117,7 +124,14 @@ export function decodeCommandComplete(frame: Buffer): string {
 
 // ErrorResponse: 'E' length {letter text\0}* \0      NoticeResponse: 'N', the same
 export function encodeError(error: OperatingError, severity: 'ERROR' | 'FATAL'): Buffer {
-  return encodeReport(BACKEND.ErrorResponse, severity, error.sqlstate, error.message, error.detail, error.hint);
+  return encodeReport(
+    BACKEND.ErrorResponse,
+    severity,
+    error.sqlstate,
+    error.message,
+    error.detail,
+    error.hint,
+  );
 }
 
 export function encodeNotice(message: string, sqlstate: string): Buffer {
@@ -150,7 +164,8 @@ function encodeReport(
 export function decodeReport(frame: Buffer): Map<string, string> {
   const cursor = new Cursor(frame, 'ErrorResponse');
   const fields = new Map<string, string>();
-  for (let letter = cursor.byte(); letter !== 0; letter = cursor.byte()) fields.set(String.fromCharCode(letter), cursor.text());
+  for (let letter = cursor.byte(); letter !== 0; letter = cursor.byte())
+    fields.set(String.fromCharCode(letter), cursor.text());
   return fields;
 }
 
@@ -201,7 +216,14 @@ export function decodeRowDescription(frame: Buffer): ResultColumn[] {
     const tableOid = cursor.uint32();
     const columnNumber = cursor.int16();
     const typeOid = cursor.uint32();
-    columns.push({ name, tableOid, columnNumber, typeOid, typeSize: cursor.int16(), typeModifier: cursor.int32() });
+    columns.push({
+      name,
+      tableOid,
+      columnNumber,
+      typeOid,
+      typeSize: cursor.int16(),
+      typeModifier: cursor.int32(),
+    });
     cursor.int16();
   }
   return columns;

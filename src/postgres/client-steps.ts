@@ -14,7 +14,11 @@ export function decodeStep(code: number, frame: Buffer, ids: StatementIds): Step
       return { type: 'query', sql: decodeQuery(frame), frame };
     case FRONTEND.Parse: {
       const { name, sql, bytes, parameterTypes } = decodeParse(frame);
-      return { type: 'parse', prepared: { name, sql, bytes, parameterTypes, id: ids.idOf(sql, parameterTypes, bytes) }, frame };
+      return {
+        type: 'parse',
+        prepared: { name, sql, bytes, parameterTypes, id: ids.idOf(sql, parameterTypes, bytes) },
+        frame,
+      };
     }
     case FRONTEND.Bind:
       return bindStep(frame);
@@ -29,12 +33,17 @@ export function decodeStep(code: number, frame: Buffer, ids: StatementIds): Step
     }
     case FRONTEND.Close: {
       const { target, name } = decodeNamed(frame, 'Close');
-      return target === 'portal' ? { type: 'close-portal', portal: name, frame } : { type: 'close-statement', statementName: name, frame };
+      return target === 'portal'
+        ? { type: 'close-portal', portal: name, frame }
+        : { type: 'close-statement', statementName: name, frame };
     }
     case FRONTEND.FunctionCall:
       return { type: 'function-call', frame };
     default:
-      throw new OperatingError('protocol-violation', `unexpected message of type '${String.fromCharCode(code)}'`);
+      throw new OperatingError(
+        'protocol-violation',
+        `unexpected message of type '${String.fromCharCode(code)}'`,
+      );
   }
 }
 
@@ -42,10 +51,21 @@ function bindStep(frame: Buffer): BindStep {
   const { portal, statement, parameterFormats, parameterOffsets, resultFormats } = decodeBind(frame);
   const { length } = parameterFormats;
   if (length > 1 && length !== parameterOffsets.length) {
-    throw new OperatingError('protocol-violation', `bind message has ${length} parameter formats but ${parameterOffsets.length} parameters`);
+    throw new OperatingError(
+      'protocol-violation',
+      `bind message has ${length} parameter formats but ${parameterOffsets.length} parameters`,
+    );
   }
   const parameters = new BoundParameters(frame, parameterFormats, parameterOffsets);
-  const step: BindStep = { type: 'bind', portal, prepared: undefined, statementName: statement, parameters, resultFormats, frame };
+  const step: BindStep = {
+    type: 'bind',
+    portal,
+    prepared: undefined,
+    statementName: statement,
+    parameters,
+    resultFormats,
+    frame,
+  };
   parameters.step = step;
   return step;
 }

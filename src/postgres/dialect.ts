@@ -4,7 +4,7 @@ import type { Dialect, TransactionWords } from '../proxy/dialect.js';
 import { createPassThroughRouter, createPostgresRouter } from '../routing/postgres-router.js';
 import { connectBackend } from './backend.js';
 import { readKeyspace } from './catalog.js';
-import { encodeQuery } from './frontend-messages.js';
+import { encodeCopyFail, encodeQuery } from './frontend-messages.js';
 
 /** Parameters of the startup packet that are no settings (PostgreSQL manual 55.7, StartupMessage). */
 const NOT_SETTINGS = new Set(['user', 'database', 'options', 'replication']);

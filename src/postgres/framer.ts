@@ -17,7 +17,13 @@ const EMPTY = Buffer.alloc(0);
 export function frontendLimits(maxMessageBytes: number): LengthLimits {
   const limits = new Int32Array(256);
   for (const code of Object.values(FRONTEND)) limits[code] = Math.min(SMALL_MESSAGE_BYTES, maxMessageBytes);
-  for (const code of [FRONTEND.Query, FRONTEND.Parse, FRONTEND.Bind, FRONTEND.FunctionCall, FRONTEND.CopyData]) {
+  for (const code of [
+    FRONTEND.Query,
+    FRONTEND.Parse,
+    FRONTEND.Bind,
+    FRONTEND.FunctionCall,
+    FRONTEND.CopyData,
+  ]) {
     limits[code] = maxMessageBytes;
   }
   return limits;
@@ -26,7 +32,8 @@ export function frontendLimits(maxMessageBytes: number): LengthLimits {
 export function backendLimits(): LengthLimits {
   const limits = new Int32Array(256);
   for (const code of Object.values(BACKEND)) limits[code] = MAX_SERVER_REPORT_BYTES;
-  for (const code of [BACKEND.DataRow, BACKEND.CopyData, BACKEND.FunctionCallResponse]) limits[code] = MAX_SERVER_MESSAGE_BYTES;
+  for (const code of [BACKEND.DataRow, BACKEND.CopyData, BACKEND.FunctionCallResponse])
+    limits[code] = MAX_SERVER_MESSAGE_BYTES;
   return limits;
 }
 
@@ -175,11 +182,19 @@ export class Framer {
     const limit = this.#limits[code]!;
     this.code = code;
     if (limit === 0) throw new OperatingError('protocol-violation', `invalid message type ${code}`);
-    if (length < 4) throw new OperatingError('protocol-violation', `invalid length ${length} of a message of type ${letter(code)}`);
+    if (length < 4)
+      throw new OperatingError(
+        'protocol-violation',
+        `invalid length ${length} of a message of type ${letter(code)}`,
+      );
     if (length > limit) {
-      throw new OperatingError('limit-exceeded', `a message of type ${letter(code)} and ${length} bytes is longer than allowed (${limit})`, {
-        hint: 'Send less at once, or raise limits.maxMessageBytes.',
-      });
+      throw new OperatingError(
+        'limit-exceeded',
+        `a message of type ${letter(code)} and ${length} bytes is longer than allowed (${limit})`,
+        {
+          hint: 'Send less at once, or raise limits.maxMessageBytes.',
+        },
+      );
     }
     return length + 1;
   }

@@ -10,7 +10,7 @@ import {
   STARTUP_CODE,
   type StartupPacket,
 } from './messages.js';
-import { Cursor, HEADER_BYTES, Writer, emptyMessage } from './wire.js';
+import { Cursor, emptyMessage, HEADER_BYTES, Writer } from './wire.js';
 
 /** Codecs of what a client sends, for both roles: a frame is one whole message with its header. No I/O, no state. */
 
@@ -48,7 +48,10 @@ export function decodeParse(frame: Buffer): Parse {
   const start = cursor.offset;
   const end = cursor.textEnd();
   const sql = frame.toString('utf8', start, end);
-  const bytes = sql.includes('\ufffd') && !isUtf8(frame.subarray(start, end)) ? Buffer.from(frame.subarray(start, end)) : undefined;
+  const bytes =
+    sql.includes('\ufffd') && !isUtf8(frame.subarray(start, end))
+      ? Buffer.from(frame.subarray(start, end))
+      : undefined;
   const count = cursor.count(4);
   const parameterTypes: number[] = [];
   for (let index = 0; index < count; index++) parameterTypes.push(cursor.uint32());
@@ -89,7 +92,8 @@ export function decodeBind(frame: Buffer): Bind {
   for (let index = 0; index < count; index++) {
     parameterOffsets.push(cursor.offset);
     const length = cursor.int32();
-    if (length < -1) throw new OperatingError('protocol-violation', 'Bind message has a value of negative length');
+    if (length < -1)
+      throw new OperatingError('protocol-violation', 'Bind message has a value of negative length');
     if (length > 0) cursor.bytes(length);
   }
   const resultFormats = formats(cursor);
@@ -103,7 +107,10 @@ export function decodeBind(frame: Buffer): Bind {
 export function renameBind(frame: Buffer, portal: string, statement: string, name: string): [Buffer, Buffer] {
   const namesEnd = HEADER_BYTES + Buffer.byteLength(portal) + 1 + Buffer.byteLength(statement) + 1;
   const rest = frame.subarray(namesEnd);
-  const head = new Writer(FRONTEND.Bind, portal.length * 3 + name.length + 2).text(portal).text(name).finish();
+  const head = new Writer(FRONTEND.Bind, portal.length * 3 + name.length + 2)
+    .text(portal)
+    .text(name)
+    .finish();
   head.writeInt32BE(head.length - 1 + rest.length, 1);
   return [head, rest];
 }
@@ -113,7 +120,8 @@ function formats(cursor: Cursor): number[] {
   const list: number[] = [];
   for (let index = 0; index < count; index++) {
     const format = cursor.int16();
-    if (format !== 0 && format !== 1) throw new OperatingError('protocol-violation', `unsupported format code: ${format}`);
+    if (format !== 0 && format !== 1)
+      throw new OperatingError('protocol-violation', `unsupported format code: ${format}`);
     list.push(format);
   }
   return list;
@@ -129,14 +137,20 @@ export function encodeClose(target: Named['target'], name: string): Buffer {
 }
 
 function encodeNamed(code: number, target: Named['target'], name: string): Buffer {
-  return new Writer(code, name.length + 8).byte(target === 'statement' ? 0x53 : 0x50).text(name).finish();
+  return new Writer(code, name.length + 8)
+    .byte(target === 'statement' ? 0x53 : 0x50)
+    .text(name)
+    .finish();
 }
 
 export function decodeNamed(frame: Buffer, message: 'Describe' | 'Close'): Named {
   const cursor = new Cursor(frame, message);
   const letter = cursor.byte();
   if (letter !== 0x53 && letter !== 0x50) {
-    throw new OperatingError('protocol-violation', `invalid ${message.toUpperCase()} message subtype ${letter}`);
+    throw new OperatingError(
+      'protocol-violation',
+      `invalid ${message.toUpperCase()} message subtype ${letter}`,
+    );
   }
   const name = cursor.text();
   cursor.end();
@@ -207,7 +221,10 @@ export function encodeSASLResponse(response: Uint8Array): Buffer {
 }
 
 // StartupMessage: length version(32) {name\0 value\0}* \0
-export function encodeStartupMessage(parameters: ReadonlyMap<string, string>, version: number = STARTUP_CODE.Protocol30): Buffer {
+export function encodeStartupMessage(
+  parameters: ReadonlyMap<string, string>,
+  version: number = STARTUP_CODE.Protocol30,
+): Buffer {
   const writer = new Writer(undefined, 128).int32(version);
   for (const [name, value] of parameters) writer.text(name).text(value);
   return writer.byte(0).finish();
@@ -220,7 +237,11 @@ export function encodeSSLRequest(): Buffer {
 
 // CancelRequest: length code(32) processId(32) secretKey (4 bytes in 3.0, up to 256 in 3.2)
 export function encodeCancelRequest(processId: number, secretKey: Buffer): Buffer {
-  return new Writer(undefined, 16).int32(STARTUP_CODE.CancelRequest).int32(processId).bytes(secretKey).finish();
+  return new Writer(undefined, 16)
+    .int32(STARTUP_CODE.CancelRequest)
+    .int32(processId)
+    .bytes(secretKey)
+    .finish();
 }
 
 /** `packet` is whole, with its length word. */
@@ -233,7 +254,8 @@ export function decodeStartupPacket(packet: Buffer): StartupPacket {
   }
   if (code === STARTUP_CODE.CancelRequest) {
     const processId = cursor.int32();
-    if (cursor.remaining === 0 || cursor.remaining > 256) throw new OperatingError('protocol-violation', 'CancelRequest has a key of wrong length');
+    if (cursor.remaining === 0 || cursor.remaining > 256)
+      throw new OperatingError('protocol-violation', 'CancelRequest has a key of wrong length');
     return { type: 'CancelRequest', processId, secretKey: Buffer.from(cursor.rest()) };
   }
   const major = (code >> 16) & 0xffff;

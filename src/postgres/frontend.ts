@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type OperatingError, OperatingError as Failure, asOperatingError } from '../lib/errors.js';
+import { asOperatingError, OperatingError as Failure, type OperatingError } from '../lib/errors.js';
 import type { TransactionStatus } from '../pool/backend.js';
 import type { Step } from '../pool/request.js';
 import type { StatementIds } from '../pool/statement-ids.js';
@@ -163,9 +163,13 @@ export class PostgresFrontend implements Frontend {
   #step(code: number, frame: Buffer): void {
     this.#requestBytes += frame.length;
     if (this.#requestBytes > this.#options.maxRequestBytes) {
-      throw new Failure('limit-exceeded', `a request of more than ${this.#options.maxRequestBytes} bytes is longer than allowed`, {
-        hint: 'Send Sync more often, or raise limits.maxRequestBytes.',
-      });
+      throw new Failure(
+        'limit-exceeded',
+        `a request of more than ${this.#options.maxRequestBytes} bytes is longer than allowed`,
+        {
+          hint: 'Send Sync more often, or raise limits.maxRequestBytes.',
+        },
+      );
     }
     this.#steps.push(decodeStep(code, frame, this.#options.statementIds));
   }

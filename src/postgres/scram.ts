@@ -23,13 +23,18 @@ export interface ScramVerifier {
 
 /** Reads `SCRAM-SHA-256$iterations:salt$storedKey:serverKey` as in pg_authid.rolpassword; undefined when it is not one. */
 export function parseVerifier(text: string): ScramVerifier | undefined {
-  const match = /^SCRAM-SHA-256\$(\d{1,9}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]{44}):([A-Za-z0-9+/=]{44})$/.exec(text);
+  const match =
+    /^SCRAM-SHA-256\$(\d{1,9}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]{44}):([A-Za-z0-9+/=]{44})$/.exec(text);
   if (match === null) return undefined;
   const [salt, storedKey, serverKey] = match.slice(2).map((part) => Buffer.from(part, 'base64'));
   return { iterations: Number(match[1]), salt: salt!, storedKey: storedKey!, serverKey: serverKey! };
 }
 
-export async function makeVerifier(password: string, salt: Buffer, iterations = DEFAULT_ITERATIONS): Promise<ScramVerifier> {
+export async function makeVerifier(
+  password: string,
+  salt: Buffer,
+  iterations = DEFAULT_ITERATIONS,
+): Promise<ScramVerifier> {
   const salted = await saltPassword(password, salt, iterations);
   return {
     iterations,
@@ -64,14 +69,19 @@ export class ScramServer {
 
   /** client-first-message → server-first-message. Throws `protocol-violation` when it is malformed. */
   first(message: string): string {
-    const match = /^((n|y|p=([A-Za-z0-9.-]+)),([^,]*),)(n=([^,]*),r=([\x21-\x2b\x2d-\x7e]+)(,.*)?)$/s.exec(message);
+    const match = /^((n|y|p=([A-Za-z0-9.-]+)),([^,]*),)(n=([^,]*),r=([\x21-\x2b\x2d-\x7e]+)(,.*)?)$/s.exec(
+      message,
+    );
     if (match === null) throw malformed('the first message');
     const [, gs2, flag, type, authzid, bare, , nonce] = match;
     if (authzid !== '') throw malformed('an authorization identity, which is not supported');
-    if (this.#isPlus !== flag!.startsWith('p')) throw malformed('a channel binding flag that does not fit the mechanism');
-    if (this.#isPlus && type !== 'tls-server-end-point') throw malformed(`an unsupported channel binding type "${type}"`);
+    if (this.#isPlus !== flag!.startsWith('p'))
+      throw malformed('a channel binding flag that does not fit the mechanism');
+    if (this.#isPlus && type !== 'tls-server-end-point')
+      throw malformed(`an unsupported channel binding type "${type}"`);
     // The client could bind but believes that we cannot: somebody has changed our offer on the way (RFC 5802, 6).
-    if (flag === 'y' && this.#binding !== undefined) throw malformed('a channel binding flag that contradicts our offer');
+    if (flag === 'y' && this.#binding !== undefined)
+      throw malformed('a channel binding flag that contradicts our offer');
     this.#gs2 = gs2!;
     this.#firstBare = bare!;
     this.#fullNonce = nonce! + this.#nonce;
@@ -86,7 +96,8 @@ export class ScramServer {
     if (match === null) throw malformed('the final message');
     const [, withoutProof, binding, nonce, proofText] = match;
     const expected = Buffer.concat([Buffer.from(this.#gs2), this.#isPlus ? this.#binding! : Buffer.alloc(0)]);
-    if (!equal(Buffer.from(binding!, 'base64'), expected)) throw malformed('a channel binding that does not match');
+    if (!equal(Buffer.from(binding!, 'base64'), expected))
+      throw malformed('a channel binding that does not match');
     if (nonce !== this.#fullNonce) throw malformed('a nonce that does not match');
     const proof = Buffer.from(proofText!, 'base64');
     if (proof.length !== 32) throw malformed('a proof of wrong length');
@@ -109,7 +120,12 @@ export class ScramClient {
    * `binding`: the hash of the server's certificate for -PLUS. `flag`: `y` when we could bind but the server did not
    * offer it, `n` when we could not.
    */
-  constructor(nonce: string, binding: Buffer | undefined, flag: 'n' | 'y', salt: typeof saltPassword = saltPassword) {
+  constructor(
+    nonce: string,
+    binding: Buffer | undefined,
+    flag: 'n' | 'y',
+    salt: typeof saltPassword = saltPassword,
+  ) {
     this.#gs2 = binding === undefined ? `${flag},,` : 'p=tls-server-end-point,,';
     this.#binding = binding ?? Buffer.alloc(0);
     this.#nonce = nonce;
@@ -129,7 +145,8 @@ export class ScramClient {
     const match = /^r=([^,]+),s=([A-Za-z0-9+/=]+),i=(\d{1,9})$/.exec(serverFirst);
     if (match === null) throw malformed('the first message');
     const [, nonce, saltText, iterationsText] = match;
-    if (!nonce!.startsWith(this.#nonce) || nonce!.length === this.#nonce.length) throw malformed('a nonce that is not ours');
+    if (!nonce!.startsWith(this.#nonce) || nonce!.length === this.#nonce.length)
+      throw malformed('a nonce that is not ours');
     const iterations = Number(iterationsText);
     if (iterations < 1 || iterations > MAX_ITERATIONS) throw malformed(`an iteration count of ${iterations}`);
     const salted = await this.#salt(password, Buffer.from(saltText!, 'base64'), iterations);
@@ -145,8 +162,15 @@ export class ScramClient {
   /** Throws unless the server has shown that it knows the password too. */
   verify(serverFinal: string): void {
     const signature = /^v=([A-Za-z0-9+/=]+)/.exec(serverFinal)?.[1];
-    if (signature === undefined || this.#serverSignature === undefined || !equal(Buffer.from(signature, 'base64'), this.#serverSignature)) {
-      throw new OperatingError('authentication-failed', 'the server does not know the password (SCRAM server signature is wrong)');
+    if (
+      signature === undefined ||
+      this.#serverSignature === undefined ||
+      !equal(Buffer.from(signature, 'base64'), this.#serverSignature)
+    ) {
+      throw new OperatingError(
+        'authentication-failed',
+        'the server does not know the password (SCRAM server signature is wrong)',
+      );
     }
   }
 }

@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { type Server, type TLSSocket, createServer } from 'node:tls';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { TlsConfig } from '../config/config.js';
-import { OperatingError, asError } from '../lib/errors.js';
+import { asError, OperatingError } from '../lib/errors.js';
 import { certificateHash } from './certificate-hash.js';
 
 /** TLS as clients see it: turns accepted sockets into encrypted ones, with our certificate. */
@@ -32,10 +32,14 @@ export class ServerTls {
           : { ca: readPem(config.clientCa, 'tls.clientCa'), requestCert: true, rejectUnauthorized: true }),
       });
     } catch (cause) {
-      throw new OperatingError('configuration', `tls.cert and tls.key cannot be used: ${asError(cause).message}`, {
-        hint: 'Both must be PEM files, and the key must be the certificate’s own.',
-        cause,
-      });
+      throw new OperatingError(
+        'configuration',
+        `tls.cert and tls.key cannot be used: ${asError(cause).message}`,
+        {
+          hint: 'Both must be PEM files, and the key must be the certificate’s own.',
+          cause,
+        },
+      );
     }
     this.#server.on('secureConnection', (secure) => {
       secure.on('error', () => {});
@@ -73,6 +77,9 @@ function readPem(path: string, name: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new OperatingError('configuration', `${name}: ${path} cannot be read`, { detail: asError(cause).message, cause });
+    throw new OperatingError('configuration', `${name}: ${path} cannot be read`, {
+      detail: asError(cause).message,
+      cause,
+    });
   }
 }

@@ -40,10 +40,14 @@ export class StartupReader {
     const header = await this.#read(HEADER_BYTES);
     if (header[0] === FRONTEND.Terminate) throw new ClientGone('the client ended the connection');
     if (header[0] !== FRONTEND.Password) {
-      throw new OperatingError('protocol-violation', `expected password response, got message type ${header[0]}`);
+      throw new OperatingError(
+        'protocol-violation',
+        `expected password response, got message type ${header[0]}`,
+      );
     }
     const length = header.readInt32BE(1);
-    if (length < 4 || length > MAX_PASSWORD_BYTES) throw new OperatingError('protocol-violation', 'invalid password packet size');
+    if (length < 4 || length > MAX_PASSWORD_BYTES)
+      throw new OperatingError('protocol-violation', 'invalid password packet size');
     return length === 4 ? header : Buffer.concat([header, await this.#read(length - 4)]);
   }
 
@@ -56,7 +60,8 @@ export class StartupReader {
     for (;;) {
       const bytes = this.#socket.read(length) as Buffer | null;
       if (bytes !== null && bytes.length === length) return bytes;
-      if (bytes !== null || this.#socket.destroyed || this.#socket.readableEnded) throw new ClientGone('the connection was lost');
+      if (bytes !== null || this.#socket.destroyed || this.#socket.readableEnded)
+        throw new ClientGone('the connection was lost');
       await this.#moreBytes();
     }
   }

@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { LimitsConfig } from '../config/config.js';
-import { OperatingError, asOperatingError } from '../lib/errors.js';
+import { asOperatingError, OperatingError } from '../lib/errors.js';
 import type { StatementIds } from '../pool/statement-ids.js';
 import type { ClientDoor, ClientIdentity, Frontend } from '../proxy/frontend.js';
 import type { Authenticator, LoginRule } from './authenticator.js';
 import { encodeError, encodeNegotiateProtocolVersion } from './backend-messages.js';
-import { type LengthLimits, frontendLimits } from './framer.js';
+import { frontendLimits, type LengthLimits } from './framer.js';
 import { PostgresFrontend } from './frontend.js';
 import { decodeStartupPacket } from './frontend-messages.js';
 import { NEWEST_MINOR, type StartupPacket } from './messages.js';
@@ -15,11 +15,18 @@ import { ClientGone, StartupReader } from './startup-reader.js';
 
 export interface DoorOptions {
   readonly tls: ServerTls | undefined;
-  readonly limits: Pick<LimitsConfig, 'maxStartupBytes' | 'maxMessageBytes' | 'maxRequestBytes' | 'authTimeoutMs'>;
+  readonly limits: Pick<
+    LimitsConfig,
+    'maxStartupBytes' | 'maxMessageBytes' | 'maxRequestBytes' | 'authTimeoutMs'
+  >;
   readonly authenticator: Authenticator;
   readonly statementIds: StatementIds;
   /** How this user may log in to this database; undefined: an unknown user. An error is told at once, before any authentication. */
-  readonly authorize: (user: string, database: string, startup: ReadonlyMap<string, string>) => LoginRule | OperatingError | undefined;
+  readonly authorize: (
+    user: string,
+    database: string,
+    startup: ReadonlyMap<string, string>,
+  ) => LoginRule | OperatingError | undefined;
   /** A CancelRequest came. */
   readonly cancel: (key: { readonly processId: number; readonly secretKey: Buffer }) => void;
 }
@@ -42,7 +49,11 @@ export function createDoor(options: DoorOptions): ClientDoor {
  * frontend, whose session completes the login with `welcome`; undefined when the client was refused (and told why),
  * only asked to cancel, or went away. Never rejects.
  */
-export async function acceptClient(socket: Socket, options: DoorOptions, limits: LengthLimits): Promise<Frontend | undefined> {
+export async function acceptClient(
+  socket: Socket,
+  options: DoorOptions,
+  limits: LengthLimits,
+): Promise<Frontend | undefined> {
   const arrival = new Arrival(socket, options, limits);
   socket.on('error', () => {});
   const timer = setTimeout(() => arrival.timeOut(), options.limits.authTimeoutMs);
@@ -97,7 +108,12 @@ class Arrival {
   /** Told to a client that has said who it is; others are only cut off, as the server does. */
   timeOut(): void {
     if (!this.#hasSpoken) this.destroy();
-    else this.refuse(new OperatingError('authorization-failed', 'canceling authentication due to timeout', { hint: 'The limit is limits.authTimeoutMs.' }));
+    else
+      this.refuse(
+        new OperatingError('authorization-failed', 'canceling authentication due to timeout', {
+          hint: 'The limit is limits.authTimeoutMs.',
+        }),
+      );
   }
 
   refuse(error: OperatingError): void {
@@ -120,9 +136,11 @@ class Arrival {
     for (;;) {
       const packet = decodeStartupPacket(await this.#reader.packet(this.#options.limits.maxStartupBytes));
       if (packet.type === 'StartupMessage' || packet.type === 'CancelRequest') return packet;
-      if (asked.has(packet.type) || this.#isEncrypted) throw new OperatingError('protocol-violation', `unexpected ${packet.type}`);
+      if (asked.has(packet.type) || this.#isEncrypted)
+        throw new OperatingError('protocol-violation', `unexpected ${packet.type}`);
       asked.add(packet.type);
-      if (packet.type === 'SSLRequest' && this.#options.tls !== undefined) await this.#upgrade(this.#options.tls);
+      if (packet.type === 'SSLRequest' && this.#options.tls !== undefined)
+        await this.#upgrade(this.#options.tls);
       else this.#socket.write('N');
     }
   }
@@ -131,7 +149,8 @@ class Arrival {
     // What came before the handshake was never encrypted: somebody may have put it there (CVE-2021-23214).
     if (this.#reader.bufferedBytes > 0) {
       throw new OperatingError('protocol-violation', 'received unencrypted data after SSL request', {
-        detail: 'This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.',
+        detail:
+          'This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.',
       });
     }
     this.#socket.write('S');
@@ -143,7 +162,8 @@ class Arrival {
     if (tls === undefined) throw new ClientGone('TLS without a certificate of ours');
     const secure = await this.#encrypt(tls);
     // Required so that no other protocol's client can be led here (manual 55.2.10).
-    if (secure.alpnProtocol !== 'postgresql') throw new OperatingError('protocol-violation', 'direct TLS needs the ALPN protocol "postgresql"');
+    if (secure.alpnProtocol !== 'postgresql')
+      throw new OperatingError('protocol-violation', 'direct TLS needs the ALPN protocol "postgresql"');
   }
 
   async #encrypt(tls: ServerTls): Promise<TLSSocket> {
@@ -164,14 +184,18 @@ class Arrival {
       );
     }
     if (!this.#isEncrypted && this.#options.tls?.isRequired === true) {
-      throw new OperatingError('authorization-failed', 'this server takes encrypted connections only', { hint: 'Connect with sslmode=require.' });
+      throw new OperatingError('authorization-failed', 'this server takes encrypted connections only', {
+        hint: 'Connect with sslmode=require.',
+      });
     }
     if (!packet.parameters.get('user')) {
       throw new OperatingError('authorization-failed', 'no PostgreSQL user name specified in startup packet');
     }
     const replication = packet.parameters.get('replication') ?? 'false';
     if (!/^(false|off|no|0)$/i.test(replication)) {
-      throw new OperatingError('unsupported', 'replication connections cannot go through Ringferry', { hint: 'Connect to the shard itself.' });
+      throw new OperatingError('unsupported', 'replication connections cannot go through Ringferry', {
+        hint: 'Connect to the shard itself.',
+      });
     }
     const startup = new Map<string, string>();
     const unknownOptions: string[] = [];

@@ -1,0 +1,431 @@
+import type { Socket } from 'node:net';
+import { asError, OperatingError } from '../lib/errors.js';
+import type {
+  Backend,
+  BackendQuery,
+  BackendTarget,
+  RelaySink,
+  RowSink,
+  ServerError,
+  StatementDescription,
+  TransactionStatus,
+} from '../pool/backend.js';
+import { ServerFailure } from '../pool/backend.js';
+import type { PreparedStatement, Request } from '../pool/request.js';
+import type { Position } from '../topology/topology.js';
+import {
+  decodeCommandComplete,
+  decodeError,
+  decodeParameterStatus,
+  decodeReadyForQuery,
+  decodeReport,
+} from './backend-messages.js';
+import { Exchange, type Taker } from './exchange.js';
+import { EXPECT } from './expectations.js';
+import type { Framer } from './framer.js';
+import {
+  encodeCancelRequest,
+  encodeCopyFail,
+  encodeDescribe,
+  encodeQuery,
+  SYNC,
+  TERMINATE,
+} from './frontend-messages.js';
+import { BACKEND, FRONTEND } from './messages.js';
+import { Outbox } from './outbox.js';
+import { POSITION_SQL, writeQuery } from './own-query.js';
+import { RelayTaker } from './relay-taker.js';
+import { RequestWriter } from './request-writer.js';
+import { DescriptionTaker, OwnTaker, RowCollector, RowTaker } from './row-takers.js';
+import type { ServerAddress } from './server-address.js';
+import type { Login } from './server-login.js';
+import { openServerSocket } from './server-socket.js';
+import { ServerStatements } from './server-statements.js';
+import { HEADER_BYTES } from './wire.js';
+
+const DEFAULT_PREPARED_STATEMENTS = 500;
+const CANCEL_TIMEOUT_MS = 5_000;
+/** How long a server may take to close after Terminate. */
+const LINGER_MS = 5_000;
+
+/** One connection to a Postgres server. Writes an exchange, reads its answers against what it must bring. */
+export class PostgresBackend implements Backend {
+  static #lastId = 0;
+  readonly id = ++PostgresBackend.#lastId;
+  readonly shard: string;
+  readonly processId: number;
+  readonly secretKey: Buffer;
+  readonly parameters: Map<string, string>;
+  readonly connectedAtMs = Date.now();
+  settings = '';
+  onAsync: ((frame: Buffer) => void) | undefined;
+  onDrain: (() => void) | undefined;
+  onClosed: (() => void) | undefined;
+  isBroken = false;
+  transaction: TransactionStatus = 'idle';
+  readonly #address: ServerAddress;
+  readonly #socket: Socket;
+  readonly #outbox: Outbox;
+  readonly #framer: Framer;
+  readonly #statements: ServerStatements;
+  #exchange: Exchange | undefined;
+  #hasReported = false;
+  /** After an error in a request that ended with Flush, the server skips everything up to the next Sync. */
+  #skipsToSync = false;
+  #isPaused = false;
+  #isReading = false;
+  readonly #slow = () => this.pause();
+
+  constructor(target: BackendTarget, address: ServerAddress, socket: Socket, login: Login) {
+    this.shard = target.shard;
+    this.#address = address;
+    this.#socket = socket;
+    this.processId = login.processId;
+    this.secretKey = login.secretKey;
+    this.parameters = login.parameters;
+    this.#framer = login.framer;
+    this.#statements = new ServerStatements(
+      target.preparedStatements ?? DEFAULT_PREPARED_STATEMENTS,
+      login.parameters,
+    );
+    this.#outbox = new Outbox(socket);
+    this.#outbox.onDrain = () => this.onDrain?.();
+    socket.on('data', (chunk: Buffer) => this.#received(chunk));
+    socket.on('error', (error) => this.#lost(error.message));
+    socket.on('end', () => this.#lost('the server closed it'));
+    socket.on('close', () => this.#lost('the connection was closed'));
+    socket.resume();
+  }
+
+  get isBusy(): boolean {
+    return this.#exchange !== undefined;
+  }
+
+  forward(
+    request: Request,
+    sink: RelaySink,
+    options: { readonly rename: boolean; readonly before?: readonly string[] },
+  ): void {
+    const taker = new RelayTaker(sink, this.#slow);
+    const skips = this.#skipsToSync;
+    this.#begin(
+      options.before,
+      taker,
+      request.end === 'flush',
+      (writer, hasOwn) => {
+        // The server would throw the steps away too: all that it answers now is a Sync.
+        if (!skips) writer.request(request, hasOwn);
+        else if (request.end === 'sync') writer.sync();
+      },
+      options.rename,
+    );
+  }
+
+  query(query: BackendQuery, sink: RowSink, before?: readonly string[]): void {
+    const taker = new RowTaker(sink, this.#slow, () =>
+      this.#outbox.send(encodeCopyFail('COPY FROM STDIN is not possible here')),
+    );
+    this.#begin(before, taker, false, (writer, hasOwn) =>
+      writeQuery(writer, query, this.#statements, hasOwn),
+    );
+  }
+
+  rows(sql: string): Promise<(string | null)[][]> {
+    return new Promise((resolve, reject) => this.query({ sql }, new RowCollector(resolve, reject)));
+  }
+
+  run(sql: string): Promise<void> {
+    return new Promise((resolve, reject) =>
+      this.#runFirst([sql], resolve, (error) => reject(new ServerFailure(error)), reject),
+    );
+  }
+
+  describe(prepared: PreparedStatement): Promise<StatementDescription> {
+    return new Promise((resolve, reject) =>
+      this.#begin(undefined, new DescriptionTaker(resolve, reject), false, (writer) => {
+        writer.message(encodeDescribe('statement', writer.ensure(prepared)), EXPECT.DescribeStatement);
+        writer.sync();
+      }),
+    );
+  }
+
+  async position(): Promise<Position> {
+    const [row] = await this.rows(POSITION_SQL);
+    const position = row?.[0];
+    if (typeof position !== 'string')
+      throw new OperatingError('internal', `shard "${this.shard}" did not say its log position`);
+    return position;
+  }
+
+  sendCopy(frame: Buffer): boolean {
+    const exchange = this.#exchange;
+    // After an error or the end of the copy the server wants no more; before its answer it may be on its way to want it.
+    if (exchange === undefined || exchange.hasFailed || exchange.isCopyEnded) return true;
+    const isGoing = this.#outbox.send(frame);
+    if (frame[0] === FRONTEND.CopyData) return isGoing;
+    exchange.isCopyEnded = true;
+    this.#repaySync(exchange);
+    return isGoing;
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#read();
+    if (!this.#isPaused) this.#socket.resume();
+  }
+
+  async cancel(): Promise<void> {
+    const signal = AbortSignal.timeout(CANCEL_TIMEOUT_MS);
+    const { socket } = await openServerSocket(this.#address, signal);
+    // The server closes when it has passed the request on (manual 55.2.8).
+    await new Promise<void>((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(asError(signal.reason)), { once: true });
+      socket.on('close', () => resolve()).on('error', () => {});
+      socket.end(encodeCancelRequest(this.processId, this.secretKey));
+      socket.resume();
+    }).finally(() => socket.destroy());
+  }
+
+  async reset(): Promise<void> {
+    await this.run('DISCARD ALL');
+    this.settings = '';
+  }
+
+  terminate(): void {
+    if (!this.isBroken && !this.isBusy) {
+      this.#outbox.send(TERMINATE);
+      this.#outbox.flush();
+      this.#socket.end();
+      const socket = this.#socket;
+      const linger = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+      socket.once('close', () => clearTimeout(linger));
+    } else this.#socket.destroy();
+    this.#lost('we have closed it');
+  }
+
+  /**
+   * Begins one exchange. Statements of `before` up to a BEGIN are run and answered first: they may have to outlive a rollback. From the
+   * BEGIN on they go in the same write, in front of `write` and without Sync, so that the server skips `write` when they fail.
+   */
+  #begin(
+    before: readonly string[] | undefined,
+    taker: Taker,
+    isFlushed: boolean,
+    write: (writer: RequestWriter, hasOwn: boolean) => void,
+    rename = true,
+  ): void {
+    if (before === undefined || before.length === 0) return this.#write([], taker, isFlushed, write, rename);
+    const begin = before.findIndex((sql) => /^\s*(begin|start\s+transaction)\b/i.test(sql));
+    const first = begin === -1 ? before : before.slice(0, begin);
+    const own = begin === -1 ? [] : before.slice(begin);
+    if (first.length === 0) return this.#write(own, taker, isFlushed, write, rename);
+    this.#runFirst(
+      first,
+      () => this.#write(own, taker, isFlushed, write, rename),
+      (error) => this.#endFailed(taker, error, isFlushed),
+      (error) => taker.broken(error),
+    );
+  }
+
+  #write(
+    own: readonly string[],
+    taker: Taker,
+    isFlushed: boolean,
+    write: (writer: RequestWriter, hasOwn: boolean) => void,
+    rename: boolean,
+  ): void {
+    if (this.#exchange !== undefined) throw new Error(`backend ${this.id} is busy`);
+    if (this.isBroken) return taker.broken(this.#lostError('it was lost before'));
+    const writer = new RequestWriter((chunk) => this.#outbox.send(chunk), this.#statements, rename);
+    if (this.transaction === 'idle' && !this.#skipsToSync) writer.closeSurplus();
+    if (own.some((sql) => /^\s*set\b/i.test(sql))) {
+      this.#statements.settingsUncertain();
+      this.#hasReported = true;
+    }
+    for (const sql of own) writer.own(sql);
+    write(writer, own.length > 0);
+    const exchange = new Exchange(writer.expected, writer.parsing, isFlushed, taker);
+    this.#exchange = exchange;
+    this.#framer.streamsRows = taker.streamsRows;
+    exchange.giveLocal();
+    if (exchange.isOver) this.#end(exchange);
+  }
+
+  /** Runs our own statements one by one, each a simple Query, and hears all their answers before anything else is said. */
+  #runFirst(
+    sqls: readonly string[],
+    done: () => void,
+    failed: (error: ServerError) => void,
+    broken: (error: Error) => void,
+  ): void {
+    const taker = new OwnTaker((error) => (error === undefined ? done() : failed(error)), broken);
+    this.#write(
+      [],
+      taker,
+      false,
+      (writer) => {
+        this.#statements.unnamed = undefined;
+        for (const sql of sqls) writer.message(encodeQuery(sql), EXPECT.Query);
+      },
+      true,
+    );
+  }
+
+  /** What had to be said before a request failed: that is the request's answer, and it is not sent. */
+  #endFailed(taker: Taker, error: ServerError, isFlushed: boolean): void {
+    this.#skipsToSync ||= isFlushed;
+    taker.error(error);
+    taker.take(BACKEND.ErrorResponse, error.frame, 0, error.frame.length);
+    taker.end(isFlushed ? 'failed' : this.transaction);
+  }
+
+  #received(chunk: Buffer): void {
+    this.#framer.push(chunk);
+    this.#read();
+  }
+
+  #read(): void {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    try {
+      while (!this.#isPaused && !this.isBroken && this.#framer.next()) this.#message(this.#framer);
+      this.#exchange?.taker.pauseInReading();
+    } catch (thrown) {
+      this.#lost(asError(thrown).message);
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  #message({ code, buffer, start, end }: Framer): void {
+    const exchange = this.#exchange;
+    switch (code) {
+      case BACKEND.DataRow:
+      case BACKEND.CopyData:
+        if (exchange?.takesRows !== true) throw new Error(`unexpected message of type ${code}`);
+        return exchange.taker.take(code, buffer, start, end);
+      case BACKEND.ParameterStatus: {
+        const [name, value] = decodeParameterStatus(buffer.subarray(start, end));
+        this.parameters.set(name, value);
+        this.#hasReported = true;
+        if (exchange !== undefined && !exchange.isOwn) exchange.taker.parameter(name, value);
+        return this.#aside(code, buffer, start, end);
+      }
+      case BACKEND.NoticeResponse:
+      case BACKEND.NotificationResponse:
+        return this.#aside(code, buffer, start, end);
+      case BACKEND.ErrorResponse:
+        return this.#failed(buffer, start, end);
+      case BACKEND.ReadyForQuery:
+        return this.#ready(decodeReadyForQuery(buffer[start + HEADER_BYTES]));
+      default:
+        return this.#answered(code, buffer, start, end);
+    }
+  }
+
+  /** What may come at any time: to the client whose request runs, or to whoever holds the lease. */
+  #aside(code: number, buffer: Buffer, start: number, end: number): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) this.onAsync?.(buffer.subarray(start, end));
+    else if (!exchange.isOwn) exchange.taker.take(code, buffer, start, end);
+  }
+
+  #answered(code: number, buffer: Buffer, start: number, end: number): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined)
+      throw new Error(`the server sent a message of type ${code} that nobody asked for`);
+    const tag =
+      code === BACKEND.CommandComplete ? decodeCommandComplete(buffer.subarray(start, end)) : undefined;
+    if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.#statements.clear();
+    else if (tag === 'DEALLOCATE') this.#statements.distrust();
+    exchange.answer(code, buffer, start, end, tag);
+    if (code === BACKEND.CopyInResponse && exchange.isCopyEnded) this.#repaySync(exchange);
+    if (exchange.isOver) this.#end(exchange);
+  }
+
+  #failed(buffer: Buffer, start: number, end: number): void {
+    const frame = buffer.subarray(start, end);
+    const error = decodeError(frame);
+    // A fatal error is the end of the connection; what it meant is told once, as the reason of that.
+    if (error.isFatal) return this.#lost(error.message, error.sqlstate);
+    const exchange = this.#exchange;
+    if (exchange === undefined)
+      throw new Error(`the server reported an error that nobody asked for: ${error.message}`);
+    for (const name of exchange.fail(error, buffer, start, end)) this.#statements.forget(name);
+    if (isStalePlan(error, frame)) this.#statements.distrust();
+    this.#repaySync(exchange);
+    if (exchange.isOver) this.#end(exchange);
+  }
+
+  /** Says the Sync again that the server has ignored in the middle of a copy. */
+  #repaySync(exchange: Exchange): void {
+    if (!exchange.owesSync) return;
+    exchange.owesSync = false;
+    this.#outbox.send(SYNC);
+  }
+
+  #ready(status: TransactionStatus): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) throw new Error('the server sent ReadyForQuery that nobody asked for');
+    this.transaction = status;
+    exchange.ready();
+    if (exchange.isOver) this.#end(exchange);
+  }
+
+  #end(exchange: Exchange): void {
+    exchange.taker.pauseInReading();
+    this.#exchange = undefined;
+    if (exchange.isFlushed) this.#flushed(exchange);
+    else this.#skipsToSync = false;
+    this.#noteSettings(exchange);
+    this.resume();
+    exchange.taker.end(this.transaction);
+  }
+
+  /** Without a Sync the server is in the middle of its implicit transaction. */
+  #flushed(exchange: Exchange): void {
+    if (exchange.hasFailed) this.#skipsToSync = true;
+    if (this.#skipsToSync) this.transaction = 'failed';
+    else if (this.transaction === 'idle') this.transaction = 'open';
+  }
+
+  /** What was parsed while settings changed may mean what it would have meant before or after: it is parsed anew at its next use. */
+  #noteSettings(exchange: Exchange): void {
+    if (!this.#hasReported || exchange.isFlushed) return;
+    this.#hasReported = false;
+    if (!this.#statements.settingsReported(this.parameters) || exchange.parsed.length === 0) return;
+    this.#statements.distrust();
+  }
+
+  #lost(reason: string, sqlstate?: string): void {
+    if (this.isBroken) return;
+    this.isBroken = true;
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    if (!this.#socket.writableEnded) this.#socket.destroy();
+    else this.#socket.resume();
+    exchange?.taker.broken(this.#lostError(reason, sqlstate));
+    this.onClosed?.();
+  }
+
+  #lostError(reason: string, sqlstate?: string): OperatingError {
+    const facts = sqlstate === undefined ? {} : { sqlstate };
+    return new OperatingError(
+      'shard-unavailable',
+      `the connection to shard "${this.shard}" was lost: ${reason}`,
+      facts,
+    );
+  }
+}
+
+/** A statement of ours is gone, or its table has changed so that the server will not run it any more. */
+function isStalePlan(error: ServerError, frame: Buffer): boolean {
+  if (error.sqlstate === '26000') return true;
+  return error.sqlstate === '0A000' && decodeReport(frame).get('R') === 'RevalidateCachedQuery';
+}

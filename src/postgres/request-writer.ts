@@ -1,0 +1,170 @@
+import type { PreparedStatement, Request, Step } from '../pool/request.js';
+import { EXPECT } from './expectations.js';
+import {
+  encodeBind,
+  encodeClose,
+  encodeDescribe,
+  encodeExecute,
+  encodeParse,
+  FLUSH,
+  renameBind,
+  SYNC,
+} from './frontend-messages.js';
+import type { ServerStatements } from './server-statements.js';
+
+/**
+ * Writes one exchange: a client's steps as they came or under process-wide statement names, and what must be put between
+ * them so that they mean on this backend what they meant to the client. Notes what the server will answer.
+ */
+export class RequestWriter {
+  readonly expected: number[] = [];
+  /** Names of the statements of each expected ParseComplete, in order. */
+  readonly parsing: string[] = [];
+  readonly #send: (chunk: Buffer) => void;
+  readonly #statements: ServerStatements;
+  readonly #rename: boolean;
+
+  constructor(send: (chunk: Buffer) => void, statements: ServerStatements, rename: boolean) {
+    this.#send = send;
+    this.#statements = statements;
+    this.#rename = rename;
+  }
+
+  /** Runs our own SQL by the extended protocol and without Sync, so that an error in it makes the server skip all that follows. */
+  own(sql: string): void {
+    this.#statements.unnamed = undefined;
+    this.#send(encodeParse('', sql, []));
+    this.#send(
+      encodeBind({ portal: '', statement: '', parameterFormats: [], parameters: [], resultFormats: [] }),
+    );
+    this.#send(encodeExecute('', 0));
+    this.#parses('', EXPECT.OwnParse);
+    this.expected.push(EXPECT.OwnBind, EXPECT.OwnExecute);
+  }
+
+  request(request: Request, hasOwn: boolean): void {
+    for (const step of request.steps) this.#step(step);
+    if (request.end === 'flush') this.#send(FLUSH);
+    // Behind a Query a Sync is needed only when something of ours stands before it.
+    else if (request.end === 'sync' || hasOwn) this.sync();
+  }
+
+  sync(): void {
+    this.#send(SYNC);
+    this.expected.push(EXPECT.Ready);
+  }
+
+  /** Sends one whole message and notes its answer. */
+  message(frame: Buffer, expectation: number): void {
+    this.#send(frame);
+    this.expected.push(expectation);
+  }
+
+  parse(name: string, frame: Buffer, expectation: number): void {
+    this.#send(frame);
+    this.#parses(name, expectation);
+  }
+
+  /** Closes statements that are too many on this backend. */
+  closeSurplus(): void {
+    for (const name of this.#statements.takeSurplus())
+      this.message(encodeClose('statement', name), EXPECT.OwnClose);
+  }
+
+  /** Makes a named statement here when it is missing; returns its name here. */
+  ensure(prepared: PreparedStatement): string {
+    const name = this.#statements.nameOf(prepared);
+    if (!this.#statements.has(name)) this.#make(name, prepared, EXPECT.OwnParse);
+    return name;
+  }
+
+  #make(name: string, prepared: PreparedStatement, expectation: number): void {
+    if (this.#statements.isDistrusted) this.message(encodeClose('statement', name), EXPECT.OwnClose);
+    this.parse(name, encodeParse(name, prepared.bytes ?? prepared.sql, prepared.parameterTypes), expectation);
+    this.#statements.add(name);
+  }
+
+  #parses(name: string, expectation: number): void {
+    this.expected.push(expectation);
+    this.parsing.push(name);
+  }
+
+  #step(step: Step): void {
+    switch (step.type) {
+      case 'query':
+        // A simple query takes the unnamed statement away (manual 55.2.3).
+        this.#statements.unnamed = undefined;
+        return this.message(step.frame, EXPECT.Query);
+      case 'function-call':
+        return this.message(step.frame, EXPECT.Query);
+      case 'parse':
+        return this.#parse(step.prepared, step.frame);
+      case 'bind':
+        return this.#bind(step);
+      case 'describe-statement':
+        return this.#describe(step.prepared, step.frame);
+      case 'describe-portal':
+        return this.message(step.frame, EXPECT.DescribePortal);
+      case 'execute':
+        return this.message(step.frame, EXPECT.Execute);
+      case 'close-portal':
+        return this.message(step.frame, EXPECT.Close);
+      case 'close-statement':
+        return this.#close(step.statementName, step.frame);
+    }
+  }
+
+  #parse(prepared: PreparedStatement, frame: Buffer): void {
+    if (prepared.name === '') {
+      this.#statements.unnamed = this.#statements.unnamedOf(prepared);
+      return this.parse(this.#statements.unnamed, frame, EXPECT.Parse);
+    }
+    if (!this.#rename) return this.parse('', frame, EXPECT.Parse);
+    const name = this.#statements.nameOf(prepared);
+    if (this.#statements.has(name)) this.expected.push(EXPECT.LocalParse);
+    else this.#make(name, prepared, EXPECT.Parse);
+  }
+
+  #bind(step: Extract<Step, { type: 'bind' }>): void {
+    const { prepared } = step;
+    if (this.#rename && prepared !== undefined) {
+      if (prepared.name !== '') {
+        const name = this.ensure(prepared);
+        const [head, rest] = renameBind(step.frame, step.portal, step.statementName, name);
+        this.#send(head);
+        return this.message(rest, EXPECT.Bind);
+      }
+      this.#ensureUnnamed(prepared);
+    }
+    this.message(step.frame, EXPECT.Bind);
+  }
+
+  #describe(prepared: PreparedStatement | undefined, frame: Buffer): void {
+    if (this.#rename && prepared !== undefined) {
+      if (prepared.name !== '') frame = encodeDescribe('statement', this.ensure(prepared));
+      else this.#ensureUnnamed(prepared);
+    }
+    this.message(frame, EXPECT.DescribeStatement);
+  }
+
+  /** The client's unnamed statement was parsed on another backend, or another one has taken its place here. */
+  #ensureUnnamed(prepared: PreparedStatement): void {
+    const name = this.#statements.unnamedOf(prepared);
+    if (this.#statements.unnamed === name) return;
+    this.parse(
+      name,
+      encodeParse('', prepared.bytes ?? prepared.sql, prepared.parameterTypes),
+      EXPECT.OwnParse,
+    );
+    this.#statements.unnamed = name;
+  }
+
+  #close(statementName: string, frame: Buffer): void {
+    if (this.#rename && statementName !== '') {
+      this.expected.push(EXPECT.LocalClose);
+      return;
+    }
+    if (statementName === '') this.#statements.unnamed = undefined;
+    this.message(frame, EXPECT.Close);
+  }
+}

@@ -1,0 +1,169 @@
+import type {
+  ResultColumn,
+  RowSink,
+  ServerError,
+  StatementDescription,
+  TransactionStatus,
+} from '../pool/backend.js';
+import { ServerFailure } from '../pool/backend.js';
+import { decodeDataRow, decodeParameterDescription, decodeRowDescription } from './backend-messages.js';
+import type { Taker } from './exchange.js';
+import { BACKEND } from './messages.js';
+
+/** Takers of the proxy's own statements. */
+
+/** Hands rows over one by one. */
+export class RowTaker implements Taker {
+  readonly streamsRows = false;
+  readonly #sink: RowSink;
+  readonly #onSlow: () => void;
+  readonly #onCopyIn: () => void;
+
+  constructor(sink: RowSink, onSlow: () => void, onCopyIn: () => void) {
+    this.#sink = sink;
+    this.#onSlow = onSlow;
+    this.#onCopyIn = onCopyIn;
+  }
+
+  take(code: number, buffer: Buffer, start: number, end: number): void {
+    if (code === BACKEND.DataRow) {
+      if (!this.#sink.onRow(decodeDataRow(buffer.subarray(start, end)))) this.#onSlow();
+    } else if (code === BACKEND.RowDescription)
+      this.#sink.onColumns(decodeRowDescription(buffer.subarray(start, end)));
+  }
+
+  local(): void {}
+  parameter(): void {}
+  pauseInReading(): void {}
+
+  error(error: ServerError): void {
+    this.#sink.onError(error);
+  }
+
+  tag(tag: string): void {
+    this.#sink.onCommandTag(tag);
+  }
+
+  copyIn(): void {
+    this.#onCopyIn();
+  }
+
+  end(status: TransactionStatus): void {
+    this.#sink.onEnd(status);
+  }
+
+  broken(error: Error): void {
+    this.#sink.onBroken(error);
+  }
+}
+
+/** Collects the rows of a small query as text. */
+export class RowCollector implements RowSink {
+  readonly #rows: (string | null)[][] = [];
+  readonly #resolve: (rows: (string | null)[][]) => void;
+  readonly #reject: (error: Error) => void;
+  #error: ServerError | undefined;
+
+  constructor(resolve: (rows: (string | null)[][]) => void, reject: (error: Error) => void) {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  onColumns(): void {}
+  onCommandTag(): void {}
+
+  onRow(fields: readonly (Buffer | undefined)[]): boolean {
+    this.#rows.push(fields.map((field) => field?.toString('utf8') ?? null));
+    return true;
+  }
+
+  onError(error: ServerError): void {
+    this.#error ??= error;
+  }
+
+  onEnd(): void {
+    if (this.#error === undefined) this.#resolve(this.#rows);
+    else this.#reject(new ServerFailure(this.#error));
+  }
+
+  onBroken(error: Error): void {
+    this.#reject(error);
+  }
+}
+
+/** Takes the answers of our own statements whose results nobody wants; tells the first error at the end. */
+export class OwnTaker implements Taker {
+  readonly streamsRows = true;
+  readonly #onEnd: (error: ServerError | undefined, status: TransactionStatus) => void;
+  readonly #onBroken: (error: Error) => void;
+  #error: ServerError | undefined;
+
+  constructor(
+    onEnd: (error: ServerError | undefined, status: TransactionStatus) => void,
+    onBroken: (error: Error) => void,
+  ) {
+    this.#onEnd = onEnd;
+    this.#onBroken = onBroken;
+  }
+
+  take(): void {}
+  local(): void {}
+  tag(): void {}
+  copyIn(): void {}
+  parameter(): void {}
+  pauseInReading(): void {}
+
+  error(error: ServerError): void {
+    this.#error ??= error;
+  }
+
+  end(status: TransactionStatus): void {
+    this.#onEnd(this.#error, status);
+  }
+
+  broken(error: Error): void {
+    this.#onBroken(error);
+  }
+}
+
+/** Takes ParameterDescription and RowDescription or NoData. */
+export class DescriptionTaker implements Taker {
+  readonly streamsRows = false;
+  readonly #resolve: (description: StatementDescription) => void;
+  readonly #reject: (error: Error) => void;
+  #parameterTypes: readonly number[] = [];
+  #columns: readonly ResultColumn[] | undefined;
+  #error: ServerError | undefined;
+
+  constructor(resolve: (description: StatementDescription) => void, reject: (error: Error) => void) {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  take(code: number, buffer: Buffer, start: number, end: number): void {
+    if (code === BACKEND.ParameterDescription)
+      this.#parameterTypes = decodeParameterDescription(buffer.subarray(start, end));
+    else if (code === BACKEND.RowDescription)
+      this.#columns = decodeRowDescription(buffer.subarray(start, end));
+  }
+
+  local(): void {}
+  tag(): void {}
+  copyIn(): void {}
+  parameter(): void {}
+  pauseInReading(): void {}
+
+  error(error: ServerError): void {
+    this.#error ??= error;
+  }
+
+  end(): void {
+    if (this.#error === undefined)
+      this.#resolve({ parameterTypes: this.#parameterTypes, columns: this.#columns });
+    else this.#reject(new ServerFailure(this.#error));
+  }
+
+  broken(error: Error): void {
+    this.#reject(error);
+  }
+}

@@ -1,0 +1,114 @@
+import type { PreparedStatement } from '../pool/request.js';
+
+/** Reported settings that change what the same SQL text means when it is parsed (literals of dates, times, strings; encoding). */
+const MEANINGFUL = [
+  'client_encoding',
+  'DateStyle',
+  'IntervalStyle',
+  'TimeZone',
+  'standard_conforming_strings',
+];
+const MAX_MEANINGS = 1000;
+
+/**
+ * Which prepared statements exist on one backend, under the process-wide names `rf_<id>`. A text that was parsed under
+ * other settings is another statement: its name then carries the number of those settings.
+ */
+export class ServerStatements {
+  /** What the unnamed statement is now, as `unnamedOf` says it; undefined when not known. */
+  unnamed: string | undefined;
+  readonly #max: number;
+  /** In the order of use, the longest unused first. */
+  readonly #names = new Set<string>();
+  readonly #meanings = new Map<string, number>();
+  #lastMeaning = 0;
+  #meaning = 0;
+  #settings = '';
+  /** Statements may exist that are not listed here: Close before Parse. */
+  isDistrusted = false;
+
+  constructor(max: number, parameters: ReadonlyMap<string, string>) {
+    this.#max = max;
+    this.#settings = settingsOf(parameters);
+    this.#meanings.set(this.#settings, 0);
+  }
+
+  nameOf(prepared: PreparedStatement): string {
+    return this.#meaning === 0 ? `rf_${prepared.id}` : `rf_${prepared.id}_${this.#meaning}`;
+  }
+
+  /** What `unnamed` is when the unnamed statement is this one. */
+  unnamedOf(prepared: PreparedStatement): string {
+    return `unnamed ${this.nameOf(prepared)}`;
+  }
+
+  /** Is it there? Counts as use. */
+  has(name: string): boolean {
+    if (!this.#names.delete(name)) return false;
+    this.#names.add(name);
+    return true;
+  }
+
+  add(name: string): void {
+    this.#names.add(name);
+  }
+
+  forget(name: string): void {
+    this.#names.delete(name);
+    if (this.unnamed === name) this.unnamed = undefined;
+  }
+
+  /** The server has dropped them all. */
+  clear(): void {
+    this.#names.clear();
+    this.unnamed = undefined;
+    this.isDistrusted = false;
+  }
+
+  /** Some of them are gone or stale, and it is not known which. */
+  distrust(): void {
+    this.#names.clear();
+    this.unnamed = undefined;
+    this.isDistrusted = true;
+  }
+
+  /** Forgets the longest unused ones that are too many; the caller closes them on the server. */
+  takeSurplus(): string[] {
+    const surplus: string[] = [];
+    for (const name of this.#names) {
+      if (this.#names.size <= this.#max) break;
+      this.#names.delete(name);
+      surplus.push(name);
+    }
+    return surplus;
+  }
+
+  get size(): number {
+    return this.#names.size;
+  }
+
+  /** To be called when the server has reported settings. Returns true when texts mean something else from now on. */
+  settingsReported(parameters: ReadonlyMap<string, string>): boolean {
+    const settings = settingsOf(parameters);
+    if (settings === this.#settings) return false;
+    this.#settings = settings;
+    if (this.#meanings.size >= MAX_MEANINGS) this.#meanings.clear();
+    let meaning = this.#meanings.get(settings);
+    if (meaning === undefined) {
+      meaning = ++this.#lastMeaning;
+      this.#meanings.set(settings, meaning);
+    }
+    this.#meaning = meaning;
+    return true;
+  }
+
+  /** Settings are being changed in the same write, so what they will be is not known: a number of its own until they are reported. */
+  settingsUncertain(): void {
+    this.#meaning = ++this.#lastMeaning;
+    this.#settings = '';
+  }
+}
+
+function settingsOf(parameters: ReadonlyMap<string, string>): string {
+  return MEANINGFUL.map((name) => parameters.get(name) ?? '').join('\0');
+}
