@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.js';
 import type { Clock } from '../lib/clock.js';
-import { OperatingError, asError } from '../lib/errors.js';
+import { asError, OperatingError } from '../lib/errors.js';
 import type { Migrations, MigrationState as RunningMigration } from '../migration/migrations.js';
 import type { Clients } from '../proxy/clients.js';
 import type { Database } from '../proxy/database.js';
@@ -9,7 +9,19 @@ import type { StatementRouter } from '../routing/router.js';
 import type { Keyspace } from '../topology/keyspace.js';
 import type { Snapshot } from '../topology/snapshot.js';
 import type {
-  ClientState, Control, DatabaseState, DriftState, MigrationAction, MigrationPlan, MigrationRequest, MigrationState, PoolState, ProxyState, ServerState, ShardProbe, TemplateState,
+  ClientState,
+  Control,
+  DatabaseState,
+  DriftState,
+  MigrationAction,
+  MigrationPlan,
+  MigrationRequest,
+  MigrationState,
+  PoolState,
+  ProxyState,
+  ServerState,
+  ShardProbe,
+  TemplateState,
 } from './control.js';
 import { compareTables } from './drift.js';
 import { clientState, databaseState, poolState, serverStates } from './live-states.js';
@@ -45,11 +57,15 @@ export class LiveControl implements Control {
   }
 
   databases(): readonly DatabaseState[] {
-    return this.#parts.databases.all.map((database) => databaseState(database, [...this.#parts.clients.sessions]));
+    return this.#parts.databases.all.map((database) =>
+      databaseState(database, [...this.#parts.clients.sessions]),
+    );
   }
 
   pools(): readonly PoolState[] {
-    return this.#parts.databases.all.flatMap((database) => database.pools.map((pool) => poolState(database, pool)));
+    return this.#parts.databases.all.flatMap((database) =>
+      database.pools.map((pool) => poolState(database, pool)),
+    );
   }
 
   clients(): readonly ClientState[] {
@@ -58,19 +74,34 @@ export class LiveControl implements Control {
 
   servers(): readonly ServerState[] {
     const sessions = [...this.#parts.clients.sessions];
-    return this.#parts.databases.all.flatMap((database) => database.pools.flatMap((pool) => serverStates(database, pool, sessions)));
+    return this.#parts.databases.all.flatMap((database) =>
+      database.pools.flatMap((pool) => serverStates(database, pool, sessions)),
+    );
   }
 
   proxies(): readonly ProxyState[] {
     const { listen } = this.config();
-    const epochs = this.#parts.databases.all.map((database) => `${database.name}:${database.topology.current.epoch}`).join(', ');
+    const epochs = this.#parts.databases.all
+      .map((database) => `${database.name}:${database.topology.current.epoch}`)
+      .join(', ');
     const address = listen.postgres === undefined ? '' : `${listen.postgres.host}:${listen.postgres.port}`;
-    return [{ id: String(process.pid), address, processId: process.pid, startedAtMs: this.startedAtMs, clients: this.#parts.clients.count, epochs }];
+    return [
+      {
+        id: String(process.pid),
+        address,
+        processId: process.pid,
+        startedAtMs: this.startedAtMs,
+        clients: this.#parts.clients.count,
+        epochs,
+      },
+    ];
   }
 
   templates(database: string, limit: number): readonly TemplateState[] {
     const found = this.#parts.databases.find(database);
-    return found === undefined ? [] : found.templates.busiest(limit).map((template) => ({ database, ...template }));
+    return found === undefined
+      ? []
+      : found.templates.busiest(limit).map((template) => ({ database, ...template }));
   }
 
   snapshot(database: string): Snapshot | undefined {
@@ -87,7 +118,9 @@ export class LiveControl implements Control {
   }
 
   probeShards(): Promise<readonly ShardProbe[]> {
-    const shards = this.#parts.databases.all.flatMap((database) => database.topology.current.shards.map(({ name }) => ({ database, shard: name })));
+    const shards = this.#parts.databases.all.flatMap((database) =>
+      database.topology.current.shards.map(({ name }) => ({ database, shard: name })),
+    );
     return Promise.all(shards.map(({ database, shard }) => probe(database, shard)));
   }
 
@@ -96,11 +129,15 @@ export class LiveControl implements Control {
   }
 
   migrations(): readonly MigrationState[] {
-    return [...this.#parts.migrations.values()].flatMap((migrations) => migrations.list().map(migrationState));
+    return [...this.#parts.migrations.values()].flatMap((migrations) =>
+      migrations.list().map(migrationState),
+    );
   }
 
   watchMigrations(listener: (migration: MigrationState) => void): () => void {
-    const stops = [...this.#parts.migrations.values()].map((migrations) => migrations.watch((state) => listener(migrationState(state))));
+    const stops = [...this.#parts.migrations.values()].map((migrations) =>
+      migrations.watch((state) => listener(migrationState(state))),
+    );
     return () => {
       for (const stop of stops) stop();
     };
@@ -116,15 +153,26 @@ export class LiveControl implements Control {
   }
 
   async steerMigration(id: string, action: MigrationAction): Promise<MigrationState> {
-    const migrations = [...this.#parts.migrations.values()].find((candidate) => candidate.get(id) !== undefined);
-    if (migrations === undefined) throw new OperatingError('migration', `there is no migration ${id}`, { hint: 'SHOW MIGRATIONS lists them.' });
+    const migrations = [...this.#parts.migrations.values()].find(
+      (candidate) => candidate.get(id) !== undefined,
+    );
+    if (migrations === undefined)
+      throw new OperatingError('migration', `there is no migration ${id}`, {
+        hint: 'SHOW MIGRATIONS lists them.',
+      });
     if (action === 'pause') return migrationState(await migrations.pause(id));
     if (action === 'resume') return migrationState(await migrations.resume(id));
     if (action !== 'verify') return migrationState(await migrations.request(id, action));
     const { comparedRows, differences } = await migrations.verifyNow(id);
     const state = migrationState(migrations.get(id)!);
     const finishedAt = new Date(this.#parts.clock.now()).toISOString();
-    return { ...state, record: { ...state.record, verification: { comparedRows, differences: differences.length, repaired: 0, finishedAt } } };
+    return {
+      ...state,
+      record: {
+        ...state.record,
+        verification: { comparedRows, differences: differences.length, repaired: 0, finishedAt },
+      },
+    };
   }
 
   async pause(database: string | undefined): Promise<void> {
@@ -162,15 +210,21 @@ export class LiveControl implements Control {
     const found = this.#parts.databases.find(name);
     if (found !== undefined) return found;
     const known = this.#parts.databases.all.map((database) => database.name).join(', ');
-    throw new OperatingError('unknown-database', `there is no database "${name}"`, { hint: `There are: ${known}.` });
+    throw new OperatingError('unknown-database', `there is no database "${name}"`, {
+      hint: `There are: ${known}.`,
+    });
   }
 
   #migrationsOf(name: string): Migrations {
     const migrations = this.#parts.migrations.get(this.#database(name).name);
     if (migrations !== undefined) return migrations;
-    throw new OperatingError('migration', `database "${name}" is passed through: nothing in it can be moved`, {
-      hint: 'Declare the shard keys of its tables in the configuration first.',
-    });
+    throw new OperatingError(
+      'migration',
+      `database "${name}" is passed through: nothing in it can be moved`,
+      {
+        hint: 'Declare the shard keys of its tables in the configuration first.',
+      },
+    );
   }
 }
 
@@ -181,7 +235,11 @@ function migrationState({ record, lagBytes, rowsApplied }: RunningMigration): Mi
 async function probe(database: Database, shard: string): Promise<ShardProbe> {
   const startedMs = performance.now();
   const answered = (isReachable: boolean, error: string): ShardProbe => ({
-    database: database.name, shard, isReachable, roundTripMs: performance.now() - startedMs, error,
+    database: database.name,
+    shard,
+    isReachable,
+    roundTripMs: performance.now() - startedMs,
+    error,
   });
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

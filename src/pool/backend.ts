@@ -89,6 +89,16 @@ export interface Backend {
   readonly isBusy: boolean;
   readonly isBroken: boolean;
   readonly connectedAtMs: number;
+  /** When the last exchange began. */
+  readonly requestAtMs: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly isEncrypted: boolean;
+  /** Statements that are prepared on it now, and how often one was since connect. */
+  readonly preparedStatements: number;
+  readonly parsesTotal: number;
   /** What the proxy has SET on it, as one text; '' after connect and after reset. The proxy writes it. */
   settings: string;
   /** Messages that belong to no request (NotificationResponse, notices): whoever holds the lease listens. */

@@ -31,6 +31,8 @@ export interface FrontendOptions {
 export class PostgresFrontend implements Frontend {
   readonly identity: ClientIdentity;
   readonly remoteAddress: string;
+  readonly localAddress: string;
+  readonly localPort: number;
   readonly isEncrypted: boolean;
   readonly answers = answers;
   readonly #socket: Socket;
@@ -51,6 +53,8 @@ export class PostgresFrontend implements Frontend {
     this.#options = options;
     this.isEncrypted = options.isEncrypted;
     this.remoteAddress = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
+    this.localAddress = socket.localAddress ?? '';
+    this.localPort = socket.localPort ?? 0;
     this.#outbox = new Outbox(socket);
     this.#outbox.onDrain = () => this.#events?.onDrain();
     this.#framer = new Framer(options.limits);
@@ -140,23 +144,30 @@ export class PostgresFrontend implements Frontend {
         // Extended steps before a simple query are a request of their own that nobody flushed.
         if (this.#steps.length > 0) this.#request('flush');
         this.#step(code, frame);
-        return this.#request('query');
+        this.#request('query');
+        return;
       case FRONTEND.Sync:
-        return this.#request('sync');
+        this.#request('sync');
+        return;
       case FRONTEND.Flush:
-        return this.#steps.length > 0 ? this.#request('flush') : undefined;
+        this.#steps.length > 0 ? this.#request('flush') : undefined;
+        return;
       case FRONTEND.CopyData:
-        return this.#events!.onCopy(frame, 'data');
+        this.#events!.onCopy(frame, 'data');
+        return;
       case FRONTEND.CopyDone:
-        return this.#events!.onCopy(frame, 'done');
+        this.#events!.onCopy(frame, 'done');
+        return;
       case FRONTEND.CopyFail:
-        return this.#events!.onCopy(frame, 'fail');
+        this.#events!.onCopy(frame, 'fail');
+        return;
       case FRONTEND.Terminate:
         this.#closed('terminated');
         this.#socket.end();
         return;
       default:
-        return this.#step(code, frame);
+        this.#step(code, frame);
+        return;
     }
   }
 

@@ -57,6 +57,7 @@ export class PostgresBackend implements Backend {
   readonly secretKey: Buffer;
   readonly parameters: Map<string, string>;
   readonly connectedAtMs = Date.now();
+  requestAtMs = 0;
   settings = '';
   onAsync: ((frame: Buffer) => void) | undefined;
   onDrain: (() => void) | undefined;
@@ -95,6 +96,34 @@ export class PostgresBackend implements Backend {
     socket.on('end', () => this.#lost('the server closed it'));
     socket.on('close', () => this.#lost('the connection was closed'));
     socket.resume();
+  }
+
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress ?? '';
+  }
+
+  get remotePort(): number {
+    return this.#socket.remotePort ?? 0;
+  }
+
+  get localAddress(): string {
+    return this.#socket.localAddress ?? '';
+  }
+
+  get localPort(): number {
+    return this.#socket.localPort ?? 0;
+  }
+
+  get isEncrypted(): boolean {
+    return 'encrypted' in this.#socket;
+  }
+
+  get preparedStatements(): number {
+    return this.#statements.size;
+  }
+
+  get parsesTotal(): number {
+    return this.#statements.parsesTotal;
   }
 
   get isBusy(): boolean {
@@ -220,11 +249,17 @@ export class PostgresBackend implements Backend {
     write: (writer: RequestWriter, hasOwn: boolean) => void,
     rename = true,
   ): void {
-    if (before === undefined || before.length === 0) return this.#write([], taker, isFlushed, write, rename);
+    if (before === undefined || before.length === 0) {
+      this.#write([], taker, isFlushed, write, rename);
+      return;
+    }
     const begin = before.findIndex((sql) => /^\s*(begin|start\s+transaction)\b/i.test(sql));
     const first = begin === -1 ? before : before.slice(0, begin);
     const own = begin === -1 ? [] : before.slice(begin);
-    if (first.length === 0) return this.#write(own, taker, isFlushed, write, rename);
+    if (first.length === 0) {
+      this.#write(own, taker, isFlushed, write, rename);
+      return;
+    }
     this.#runFirst(
       first,
       () => this.#write(own, taker, isFlushed, write, rename),
@@ -240,8 +275,12 @@ export class PostgresBackend implements Backend {
     write: (writer: RequestWriter, hasOwn: boolean) => void,
     rename: boolean,
   ): void {
+    this.requestAtMs = Date.now();
     if (this.#exchange !== undefined) throw new Error(`backend ${this.id} is busy`);
-    if (this.isBroken) return taker.broken(this.#lostError('it was lost before'));
+    if (this.isBroken) {
+      taker.broken(this.#lostError('it was lost before'));
+      return;
+    }
     const writer = new RequestWriter((chunk) => this.#outbox.send(chunk), this.#statements, rename);
     if (this.transaction === 'idle' && !this.#skipsToSync) writer.closeSurplus();
     if (own.some((sql) => /^\s*set\b/i.test(sql))) {
@@ -309,23 +348,29 @@ export class PostgresBackend implements Backend {
       case BACKEND.DataRow:
       case BACKEND.CopyData:
         if (exchange?.takesRows !== true) throw new Error(`unexpected message of type ${code}`);
-        return exchange.taker.take(code, buffer, start, end);
+        exchange.taker.take(code, buffer, start, end);
+        return;
       case BACKEND.ParameterStatus: {
         const [name, value] = decodeParameterStatus(buffer.subarray(start, end));
         this.parameters.set(name, value);
         this.#hasReported = true;
         if (exchange !== undefined && !exchange.isOwn) exchange.taker.parameter(name, value);
-        return this.#aside(code, buffer, start, end);
+        this.#aside(code, buffer, start, end);
+        return;
       }
       case BACKEND.NoticeResponse:
       case BACKEND.NotificationResponse:
-        return this.#aside(code, buffer, start, end);
+        this.#aside(code, buffer, start, end);
+        return;
       case BACKEND.ErrorResponse:
-        return this.#failed(buffer, start, end);
+        this.#failed(buffer, start, end);
+        return;
       case BACKEND.ReadyForQuery:
-        return this.#ready(decodeReadyForQuery(buffer[start + HEADER_BYTES]));
+        this.#ready(decodeReadyForQuery(buffer[start + HEADER_BYTES]));
+        return;
       default:
-        return this.#answered(code, buffer, start, end);
+        this.#answered(code, buffer, start, end);
+        return;
     }
   }
 
@@ -353,7 +398,10 @@ export class PostgresBackend implements Backend {
     const frame = buffer.subarray(start, end);
     const error = decodeError(frame);
     // A fatal error is the end of the connection; what it meant is told once, as the reason of that.
-    if (error.isFatal) return this.#lost(error.message, error.sqlstate);
+    if (error.isFatal) {
+      this.#lost(error.message, error.sqlstate);
+      return;
+    }
     const exchange = this.#exchange;
     if (exchange === undefined)
       throw new Error(`the server reported an error that nobody asked for: ${error.message}`);

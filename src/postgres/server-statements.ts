@@ -17,6 +17,7 @@ const MAX_MEANINGS = 1000;
 export class ServerStatements {
   /** What the unnamed statement is now, as `unnamedOf` says it; undefined when not known. */
   unnamed: string | undefined;
+  parsesTotal = 0;
   readonly #max: number;
   /** In the order of use, the longest unused first. */
   readonly #names = new Set<string>();
@@ -49,7 +50,12 @@ export class ServerStatements {
     return true;
   }
 
+  get size(): number {
+    return this.#names.size;
+  }
+
   add(name: string): void {
+    this.parsesTotal++;
     this.#names.add(name);
   }
 

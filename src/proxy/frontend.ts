@@ -27,7 +27,10 @@ export interface FrontendEvents {
 /** The wing's role of talking to one authenticated client. All sends are batched: one write per turn of the event loop. */
 export interface Frontend {
   readonly identity: ClientIdentity;
+  /** host:port */
   readonly remoteAddress: string;
+  readonly localAddress: string;
+  readonly localPort: number;
   readonly isEncrypted: boolean;
   readonly answers: Answers;
   /** Bytes as they are. The chunk is copied or written before the turn ends. False: the client is slow, onDrain follows. */
