@@ -138,9 +138,11 @@ function connectFailure(target: Target, error: unknown): CommandFailure {
     );
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
     return new CommandFailure(`the host ${target.address.host} is not known`, other, { cause: error });
-  if (code === '28P01' || code === '28000') {
+  // node-postgres says the second when it has no password to give.
+  const isUnasked = /password must be a/.test(message);
+  if (code === '28P01' || code === '28000' || isUnasked) {
     return new CommandFailure(
-      `${name} refuses the password`,
+      isUnasked ? `${name} wants a password` : `${name} refuses the password`,
       'Set RINGFERRY_ADMIN_PASSWORD, or name the configuration with -c FILE (admin.password). Is it the control port, usually 6433?',
       { cause: error },
     );
