@@ -130,7 +130,10 @@ class MigrationView {
   }
 
   show(row: Row, nowMs: number): void {
-    if (this.#options.isJson) return this.#showJson(row);
+    if (this.#options.isJson) {
+      this.#showJson(row);
+      return;
+    }
     this.#copied.add(nowMs, Number(row['copied_rows']));
     const phase = `${row['phase']}${row['paused'] ? ' (paused)' : ''}`;
     if (phase !== this.#phase) this.#changePhase(phase, row, nowMs);

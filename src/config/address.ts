@@ -20,6 +20,11 @@ export function isLoopback(host: string): boolean {
   );
 }
 
+/** Stands for all addresses of this machine. */
+export function isAnyAddress(host: string): boolean {
+  return host === '0.0.0.0' || host === '::' || host === '*';
+}
+
 /** A shard's URL taken apart; undefined with the reason when it is not one. */
 export function parseShardUrl(text: string): URL | { readonly reason: string } {
   let url: URL;

@@ -1,4 +1,4 @@
-import { isLoopback, parseShardUrl, urlDatabase } from './address.js';
+import { isAnyAddress, isLoopback, parseShardUrl, urlDatabase } from './address.js';
 import type { HostPort } from './config.js';
 import { didYouMean } from './mistakes.js';
 import { asTree, checkFile, isTree, type Report, type Tree } from './report.js';
@@ -72,25 +72,34 @@ function checkShard(
       'replicas: []',
     );
   }
-  if (typeof shard['url'] !== 'string') return;
-  const url = parseShardUrl(shard['url']);
-  const at: Path = [...path, 'url'];
-  if (!(url instanceof URL))
-    return report.mistake(
+  if (typeof shard['url'] === 'string')
+    checkUrl([...path, 'url'], shard['url'], isAnyName, listeners, report);
+}
+
+function checkUrl(
+  at: Path,
+  text: string,
+  isAnyName: boolean,
+  listeners: readonly HostPort[],
+  report: Report,
+): void {
+  const url = parseShardUrl(text);
+  if (!(url instanceof URL)) {
+    report.mistake(
       at,
       url.reason,
       'postgres://user:password@host:5432/database (special characters as %40 and the like)',
     );
+    return;
+  }
+  const server = `${url.protocol}//${url.host}`;
   if (isAnyName && urlDatabase(url) !== '')
-    report.mistake(
-      at,
-      'the client names the database here',
-      `${url.protocol}//${url.host} without a database`,
-    );
+    report.mistake(at, 'the client names the database here', `${server} without a database`);
   if (!isAnyName && urlDatabase(url) === '')
-    report.mistake(at, 'the URL names no database', `${url.protocol}//${url.host}/shop`);
+    report.mistake(at, 'the URL names no database', `${server}/shop`);
   const port = Number(url.port || 5432);
-  if (listeners.some((own) => own.port === port && isLoopback(own.host) && isLoopback(url.hostname))) {
+  const isOwn = (own: HostPort) => own.port === port && (isLoopback(own.host) || isAnyAddress(own.host));
+  if (isLoopback(url.hostname) && listeners.some(isOwn)) {
     report.mistake(
       at,
       `port ${port} is Ringferry's own: it would connect to itself`,

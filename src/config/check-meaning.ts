@@ -1,4 +1,4 @@
-import { formatAddress, isLoopback, parseAddress } from './address.js';
+import { formatAddress, isAnyAddress, isLoopback, parseAddress } from './address.js';
 import { checkDatabase } from './check-database.js';
 import type { HostPort } from './config.js';
 import type { Mistake } from './mistakes.js';
@@ -70,8 +70,7 @@ function checkListen(root: Tree, report: Report): Readonly<Record<string, HostPo
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { postgres: 6432, admin: 6433, http: 9432 };
 
 function isSameListener(a: HostPort, b: HostPort): boolean {
-  const isAny = (host: string) => host === '0.0.0.0' || host === '::' || host === '*';
-  return a.port === b.port && (a.host === b.host || isAny(a.host) || isAny(b.host));
+  return a.port === b.port && (a.host === b.host || isAnyAddress(a.host) || isAnyAddress(b.host));
 }
 
 function checkAdminPassword(root: Tree, addresses: Readonly<Record<string, HostPort>>, report: Report): void {

@@ -7,6 +7,8 @@ import type { Answers, ClientIdentity, Frontend, FrontendEvents } from '../../sr
 export class FakeFrontend implements Frontend {
   readonly identity: ClientIdentity;
   readonly remoteAddress = '127.0.0.1:5000';
+  readonly localAddress = '127.0.0.1';
+  readonly localPort = 6433;
   readonly isEncrypted = false;
   readonly lines: string[] = [];
   readonly answers = textAnswers;

@@ -7,6 +7,7 @@ import postgres from 'postgres';
 import { type FakeServer, startFakeServer } from './fake-server.js';
 
 const run = promisify(execFile);
+const PROGRAM = 'psql';
 let server: FakeServer;
 
 before(async () => {
@@ -14,11 +15,11 @@ before(async () => {
 });
 after(() => server.close());
 
-const noPsql = spawnSync('psql', ['--version']).error === undefined ? false : 'psql is not installed';
+const noPsql = spawnSync(PROGRAM, ['--version']).error === undefined ? false : 'psql is not installed';
 
 async function psql(...words: string[]): Promise<string> {
   const { stdout } = await run(
-    'psql',
+    PROGRAM,
     ['-X', '-h', '127.0.0.1', '-p', String(server.port), '-U', 'ops', ...words],
     { env: { ...process.env, PGSSLMODE: 'prefer' } },
   );
