@@ -93,7 +93,7 @@ function arrayTextValues(text: string, keyType: KeyType, arrayOid = 0): KeyValue
   if (body === undefined) return 'unknown';
   const values: (string | null)[] = [];
   if (body.trim() === '') return values;
-  const element = /\s*(?:"((?:[^"\\]|\\[^])*)"|([^,"{}\\]+))\s*(,|$)/y;
+  const element = /\s*(?:"((?:[^"\\]|\\[\s\S])*)"|([^,"{}\\]+))\s*(,|$)/y;
   for (let at = 0; ; ) {
     element.lastIndex = at;
     const match = element.exec(body);
@@ -102,7 +102,7 @@ function arrayTextValues(text: string, keyType: KeyType, arrayOid = 0): KeyValue
     if (bare !== undefined && bare.toUpperCase() === 'NULL') values.push(null);
     else {
       const canonical = canonicalOfType(keyType, {
-        text: bare ?? match[1]!.replace(/\\([^])/g, '$1'),
+        text: bare ?? match[1]!.replace(/\\([\s\S])/g, '$1'),
         typeOid: elementOid,
       });
       if (canonical === undefined) return 'unknown';

@@ -11,6 +11,10 @@ export interface RoutingHint {
 
 /** The router's interface as the proxy uses it; built per database. (Contract; the implementation replaces this file's body.) */
 export interface StatementRouter {
+  /** Lookups that needed no planning, those that did, and plans kept. */
+  readonly cacheHitsTotal: number;
+  readonly cacheMissesTotal: number;
+  readonly plansCached: number;
   keyspace: Keyspace;
   /** Statements of one simple Query, cut at top-level semicolons; empty ones left out. */
   split(sql: string): string[];

@@ -18,7 +18,7 @@ export function decodeLiteral(source: string): LiteralValue | undefined {
 
 /** `'…'`, perhaps in several parts, which then are decoded one by one. */
 function parts(source: string, hasEscapes: boolean): string[] | undefined {
-  const pattern = hasEscapes ? /'((?:[^'\\]|''|\\[^])*)'/y : /'((?:[^']|'')*)'/y;
+  const pattern = hasEscapes ? /'((?:[^'\\]|''|\\[\s\S])*)'/y : /'((?:[^']|'')*)'/y;
   const gap = /(?:\s|--[^\n\r]*[\n\r])*/y;
   const result: string[] = [];
   let at = 0;
@@ -54,7 +54,7 @@ function escapeString(source: string): LiteralValue | undefined {
   const text = all
     .join('')
     .replace(
-      /''|\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{1,2})|([0-7]{1,3})|([^]))/g,
+      /''|\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{1,2})|([0-7]{1,3})|([\s\S]))/g,
       (whole, u4, u8, hex, octal, other) => {
         if (whole === "''") return "'";
         if (other !== undefined) {

@@ -99,3 +99,6 @@ function parseIn(instance: PgQueryModule, sql: string): RawStmt[] {
 function syntaxError(message: string): OperatingError {
   return new OperatingError('unsupported-syntax', message);
 }
+
+/** Loaded once with this module. */
+export const sharedParser: SqlParser = await loadParser();
