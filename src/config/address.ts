@@ -6,7 +6,8 @@ export function parseAddress(text: string): HostPort | undefined {
   if (match === null) return undefined;
   const port = Number(match[3]);
   if (port > 65_535) return undefined;
-  return { host: match[1] ?? match[2] ?? '127.0.0.1', port };
+  const host = match[1] ?? match[2] ?? '127.0.0.1';
+  return { host: host === '*' ? '0.0.0.0' : host, port };
 }
 
 export function formatAddress(address: HostPort): string {
