@@ -30,6 +30,7 @@ export const postgresDialect: Dialect = {
   words,
   // RESET ALL leaves role and session authorization alone (PostgreSQL manual, RESET).
   resetSettings: 'RESET SESSION AUTHORIZATION; RESET ALL',
+  startupDefaults: new Map([['application_name', '']]),
   startupSetting: (name, value) => {
     if (NOT_SETTINGS.has(name) || name.startsWith('_pq_.')) return undefined;
     // set_config takes lists such as search_path as the startup packet does; SET would quote them as one name.

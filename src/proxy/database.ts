@@ -48,12 +48,12 @@ export class Database {
     decisions: DecisionLog,
     log: Logger,
   ) {
-    this.twoPhase = new TwoPhaseCommit(this, decisions, log);
     this.name = config.name;
     this.config = config;
     this.topology = topology;
     this.dialect = dialect;
     this.limits = limits;
+    this.twoPhase = new TwoPhaseCommit(this, decisions, log);
     this.templates = new TemplateCounts(limits.maxPlans);
     topology.gate.onRelease = (holdMs) => this.counters.holdMs.observe(holdMs);
   }

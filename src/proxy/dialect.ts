@@ -31,6 +31,8 @@ export interface Dialect {
   readonly words: TransactionWords;
   /** Brings a backend's settings back to how they were after connect. */
   readonly resetSettings: string;
+  /** Startup parameters as they are for a client that does not say them, where our own connections have another value. */
+  readonly startupDefaults: ReadonlyMap<string, string>;
   /** The statement that sets one startup parameter of the client on a backend; undefined when it cannot be said. */
   startupSetting(name: string, value: string): string | undefined;
   /** Names of the parameters that `options=-c name=value` sets, with their values. */

@@ -34,7 +34,8 @@ export async function openCourse(
 
 /** Session mode: the backend is opened with the client's own startup parameters and its identity is the client's. */
 async function openSession(database: Database, frontend: Frontend, credentials: Credentials): Promise<OpenedCourse> {
-  const pool = database.pool(database.topology.current.home, credentials, frontend.identity.startup);
+  const startup = new Map([...database.dialect.startupDefaults, ...frontend.identity.startup]);
+  const pool = database.pool(database.topology.current.home, credentials, startup);
   const backend = await pool.lease();
   return {
     course: new SessionCourse(database, frontend, backend, pool),
