@@ -293,7 +293,10 @@ export class Pool {
   #failed(error: OperatingError): void {
     if (this.#phase === 'closed') return;
     this.#backoff.failed(error);
-    if (this.#existing > 0) return this.#backoff.whenOver(() => this.#grow());
+    if (this.#existing > 0) {
+      this.#backoff.whenOver(() => this.#grow());
+      return;
+    }
     for (const waiter of [...this.#waiters]) this.#leave(waiter, () => waiter.reject(error));
   }
 

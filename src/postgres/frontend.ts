@@ -150,7 +150,7 @@ export class PostgresFrontend implements Frontend {
         this.#request('sync');
         return;
       case FRONTEND.Flush:
-        this.#steps.length > 0 ? this.#request('flush') : undefined;
+        if (this.#steps.length > 0) this.#request('flush');
         return;
       case FRONTEND.CopyData:
         this.#events!.onCopy(frame, 'data');

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { asError, OperatingError } from '../lib/errors.js';
+import { OperatingError } from '../lib/errors.js';
 import type {
   Backend,
   BackendQuery,
@@ -18,35 +18,24 @@ import {
   decodeError,
   decodeParameterStatus,
   decodeReadyForQuery,
-  decodeReport,
 } from './backend-messages.js';
+import { sendCancelRequest } from './cancel-request.js';
 import { Exchange, type Taker } from './exchange.js';
 import { EXPECT } from './expectations.js';
 import type { Framer } from './framer.js';
-import {
-  encodeCancelRequest,
-  encodeCopyFail,
-  encodeDescribe,
-  encodeQuery,
-  SYNC,
-  TERMINATE,
-} from './frontend-messages.js';
+import { encodeCopyFail, encodeDescribe, encodeQuery, SYNC, TERMINATE } from './frontend-messages.js';
 import { BACKEND, FRONTEND } from './messages.js';
-import { Outbox } from './outbox.js';
 import { POSITION_SQL, writeQuery } from './own-query.js';
 import { RelayTaker } from './relay-taker.js';
 import { RequestWriter } from './request-writer.js';
 import { DescriptionTaker, OwnTaker, RowCollector, RowTaker } from './row-takers.js';
 import type { ServerAddress } from './server-address.js';
+import { ServerLink } from './server-link.js';
 import type { Login } from './server-login.js';
-import { openServerSocket } from './server-socket.js';
-import { ServerStatements } from './server-statements.js';
+import { isStalePlan, ServerStatements } from './server-statements.js';
 import { HEADER_BYTES } from './wire.js';
 
 const DEFAULT_PREPARED_STATEMENTS = 500;
-const CANCEL_TIMEOUT_MS = 5_000;
-/** How long a server may take to close after Terminate. */
-const LINGER_MS = 5_000;
 
 /** One connection to a Postgres server. Writes an exchange, reads its answers against what it must bring. */
 export class PostgresBackend implements Backend {
@@ -62,60 +51,45 @@ export class PostgresBackend implements Backend {
   onAsync: ((frame: Buffer) => void) | undefined;
   onDrain: (() => void) | undefined;
   onClosed: (() => void) | undefined;
-  isBroken = false;
   transaction: TransactionStatus = 'idle';
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly isEncrypted: boolean;
+  isBroken = false;
   readonly #address: ServerAddress;
-  readonly #socket: Socket;
-  readonly #outbox: Outbox;
-  readonly #framer: Framer;
+  readonly #link: ServerLink;
   readonly #statements: ServerStatements;
   #exchange: Exchange | undefined;
   #hasReported = false;
   /** After an error in a request that ended with Flush, the server skips everything up to the next Sync. */
   #skipsToSync = false;
-  #isPaused = false;
-  #isReading = false;
+  /** What the server said before it ended the connection. */
+  #lastWords: ServerError | undefined;
   readonly #slow = () => this.pause();
 
   constructor(target: BackendTarget, address: ServerAddress, socket: Socket, login: Login) {
     this.shard = target.shard;
     this.#address = address;
-    this.#socket = socket;
+    this.remoteAddress = socket.remoteAddress ?? '';
+    this.remotePort = socket.remotePort ?? 0;
+    this.localAddress = socket.localAddress ?? '';
+    this.localPort = socket.localPort ?? 0;
+    this.isEncrypted = 'encrypted' in socket;
     this.processId = login.processId;
     this.secretKey = login.secretKey;
     this.parameters = login.parameters;
-    this.#framer = login.framer;
     this.#statements = new ServerStatements(
       target.preparedStatements ?? DEFAULT_PREPARED_STATEMENTS,
       login.parameters,
     );
-    this.#outbox = new Outbox(socket);
-    this.#outbox.onDrain = () => this.onDrain?.();
-    socket.on('data', (chunk: Buffer) => this.#received(chunk));
-    socket.on('error', (error) => this.#lost(error.message));
-    socket.on('end', () => this.#lost('the server closed it'));
-    socket.on('close', () => this.#lost('the connection was closed'));
-    socket.resume();
-  }
-
-  get remoteAddress(): string {
-    return this.#socket.remoteAddress ?? '';
-  }
-
-  get remotePort(): number {
-    return this.#socket.remotePort ?? 0;
-  }
-
-  get localAddress(): string {
-    return this.#socket.localAddress ?? '';
-  }
-
-  get localPort(): number {
-    return this.#socket.localPort ?? 0;
-  }
-
-  get isEncrypted(): boolean {
-    return 'encrypted' in this.#socket;
+    this.#link = new ServerLink(socket, login.framer, {
+      onMessage: (found) => this.#message(found),
+      onPauseInReading: () => this.#exchange?.taker.pauseInReading(),
+      onDrain: () => this.onDrain?.(),
+      onLost: (reason) => this.#lost(reason),
+    });
   }
 
   get preparedStatements(): number {
@@ -152,7 +126,7 @@ export class PostgresBackend implements Backend {
 
   query(query: BackendQuery, sink: RowSink, before?: readonly string[]): void {
     const taker = new RowTaker(sink, this.#slow, () =>
-      this.#outbox.send(encodeCopyFail('COPY FROM STDIN is not possible here')),
+      this.#link.send(encodeCopyFail('COPY FROM STDIN is not possible here')),
     );
     this.#begin(before, taker, false, (writer, hasOwn) =>
       writeQuery(writer, query, this.#statements, hasOwn),
@@ -190,7 +164,7 @@ export class PostgresBackend implements Backend {
     const exchange = this.#exchange;
     // After an error or the end of the copy the server wants no more; before its answer it may be on its way to want it.
     if (exchange === undefined || exchange.hasFailed || exchange.isCopyEnded) return true;
-    const isGoing = this.#outbox.send(frame);
+    const isGoing = this.#link.send(frame);
     if (frame[0] === FRONTEND.CopyData) return isGoing;
     exchange.isCopyEnded = true;
     this.#repaySync(exchange);
@@ -198,27 +172,15 @@ export class PostgresBackend implements Backend {
   }
 
   pause(): void {
-    this.#isPaused = true;
-    this.#socket.pause();
+    this.#link.pause();
   }
 
   resume(): void {
-    if (!this.#isPaused) return;
-    this.#isPaused = false;
-    this.#read();
-    if (!this.#isPaused) this.#socket.resume();
+    this.#link.resume();
   }
 
-  async cancel(): Promise<void> {
-    const signal = AbortSignal.timeout(CANCEL_TIMEOUT_MS);
-    const { socket } = await openServerSocket(this.#address, signal);
-    // The server closes when it has passed the request on (manual 55.2.8).
-    await new Promise<void>((resolve, reject) => {
-      signal.addEventListener('abort', () => reject(asError(signal.reason)), { once: true });
-      socket.on('close', () => resolve()).on('error', () => {});
-      socket.end(encodeCancelRequest(this.processId, this.secretKey));
-      socket.resume();
-    }).finally(() => socket.destroy());
+  cancel(): Promise<void> {
+    return sendCancelRequest(this.#address, this.processId, this.secretKey);
   }
 
   async reset(): Promise<void> {
@@ -227,15 +189,8 @@ export class PostgresBackend implements Backend {
   }
 
   terminate(): void {
-    if (!this.isBroken && !this.isBusy) {
-      this.#outbox.send(TERMINATE);
-      this.#outbox.flush();
-      this.#socket.end();
-      const socket = this.#socket;
-      const linger = setTimeout(() => socket.destroy(), LINGER_MS).unref();
-      socket.once('close', () => clearTimeout(linger));
-    } else this.#socket.destroy();
-    this.#lost('we have closed it');
+    if (!this.isBroken && !this.isBusy) this.#link.end(TERMINATE);
+    this.#link.lose('we have closed it');
   }
 
   /**
@@ -281,7 +236,7 @@ export class PostgresBackend implements Backend {
       taker.broken(this.#lostError('it was lost before'));
       return;
     }
-    const writer = new RequestWriter((chunk) => this.#outbox.send(chunk), this.#statements, rename);
+    const writer = new RequestWriter((chunk) => this.#link.send(chunk), this.#statements, rename);
     if (this.transaction === 'idle' && !this.#skipsToSync) writer.closeSurplus();
     if (own.some((sql) => /^\s*set\b/i.test(sql))) {
       this.#statements.settingsUncertain();
@@ -291,7 +246,7 @@ export class PostgresBackend implements Backend {
     write(writer, own.length > 0);
     const exchange = new Exchange(writer.expected, writer.parsing, isFlushed, taker);
     this.#exchange = exchange;
-    this.#framer.streamsRows = taker.streamsRows;
+    this.#link.streamsRows = taker.streamsRows;
     exchange.giveLocal();
     if (exchange.isOver) this.#end(exchange);
   }
@@ -322,24 +277,6 @@ export class PostgresBackend implements Backend {
     taker.error(error);
     taker.take(BACKEND.ErrorResponse, error.frame, 0, error.frame.length);
     taker.end(isFlushed ? 'failed' : this.transaction);
-  }
-
-  #received(chunk: Buffer): void {
-    this.#framer.push(chunk);
-    this.#read();
-  }
-
-  #read(): void {
-    if (this.#isReading) return;
-    this.#isReading = true;
-    try {
-      while (!this.#isPaused && !this.isBroken && this.#framer.next()) this.#message(this.#framer);
-      this.#exchange?.taker.pauseInReading();
-    } catch (thrown) {
-      this.#lost(asError(thrown).message);
-    } finally {
-      this.#isReading = false;
-    }
   }
 
   #message({ code, buffer, start, end }: Framer): void {
@@ -399,14 +336,15 @@ export class PostgresBackend implements Backend {
     const error = decodeError(frame);
     // A fatal error is the end of the connection; what it meant is told once, as the reason of that.
     if (error.isFatal) {
-      this.#lost(error.message, error.sqlstate);
+      this.#lastWords = error;
+      this.#link.lose(error.message);
       return;
     }
     const exchange = this.#exchange;
     if (exchange === undefined)
       throw new Error(`the server reported an error that nobody asked for: ${error.message}`);
     for (const name of exchange.fail(error, buffer, start, end)) this.#statements.forget(name);
-    if (isStalePlan(error, frame)) this.#statements.distrust();
+    if (isStalePlan(error)) this.#statements.distrust();
     this.#repaySync(exchange);
     if (exchange.isOver) this.#end(exchange);
   }
@@ -415,7 +353,7 @@ export class PostgresBackend implements Backend {
   #repaySync(exchange: Exchange): void {
     if (!exchange.owesSync) return;
     exchange.owesSync = false;
-    this.#outbox.send(SYNC);
+    this.#link.send(SYNC);
   }
 
   #ready(status: TransactionStatus): void {
@@ -451,29 +389,20 @@ export class PostgresBackend implements Backend {
     this.#statements.distrust();
   }
 
-  #lost(reason: string, sqlstate?: string): void {
-    if (this.isBroken) return;
+  #lost(reason: string): void {
     this.isBroken = true;
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    if (!this.#socket.writableEnded) this.#socket.destroy();
-    else this.#socket.resume();
-    exchange?.taker.broken(this.#lostError(reason, sqlstate));
+    exchange?.taker.broken(this.#lostError(reason));
     this.onClosed?.();
   }
 
-  #lostError(reason: string, sqlstate?: string): OperatingError {
-    const facts = sqlstate === undefined ? {} : { sqlstate };
+  #lostError(reason: string): OperatingError {
+    const facts = this.#lastWords === undefined ? {} : { sqlstate: this.#lastWords.sqlstate };
     return new OperatingError(
       'shard-unavailable',
       `the connection to shard "${this.shard}" was lost: ${reason}`,
       facts,
     );
   }
-}
-
-/** A statement of ours is gone, or its table has changed so that the server will not run it any more. */
-function isStalePlan(error: ServerError, frame: Buffer): boolean {
-  if (error.sqlstate === '26000') return true;
-  return error.sqlstate === '0A000' && decodeReport(frame).get('R') === 'RevalidateCachedQuery';
 }

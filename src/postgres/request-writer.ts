@@ -94,32 +94,45 @@ export class RequestWriter {
       case 'query':
         // A simple query takes the unnamed statement away (manual 55.2.3).
         this.#statements.unnamed = undefined;
-        return this.message(step.frame, EXPECT.Query);
+        this.message(step.frame, EXPECT.Query);
+        return;
       case 'function-call':
-        return this.message(step.frame, EXPECT.Query);
+        this.message(step.frame, EXPECT.Query);
+        return;
       case 'parse':
-        return this.#parse(step.prepared, step.frame);
+        this.#parse(step.prepared, step.frame);
+        return;
       case 'bind':
-        return this.#bind(step);
+        this.#bind(step);
+        return;
       case 'describe-statement':
-        return this.#describe(step.prepared, step.frame);
+        this.#describe(step.prepared, step.frame);
+        return;
       case 'describe-portal':
-        return this.message(step.frame, EXPECT.DescribePortal);
+        this.message(step.frame, EXPECT.DescribePortal);
+        return;
       case 'execute':
-        return this.message(step.frame, EXPECT.Execute);
+        this.message(step.frame, EXPECT.Execute);
+        return;
       case 'close-portal':
-        return this.message(step.frame, EXPECT.Close);
+        this.message(step.frame, EXPECT.Close);
+        return;
       case 'close-statement':
-        return this.#close(step.statementName, step.frame);
+        this.#close(step.statementName, step.frame);
+        return;
     }
   }
 
   #parse(prepared: PreparedStatement, frame: Buffer): void {
     if (prepared.name === '') {
       this.#statements.unnamed = this.#statements.unnamedOf(prepared);
-      return this.parse(this.#statements.unnamed, frame, EXPECT.Parse);
+      this.parse(this.#statements.unnamed, frame, EXPECT.Parse);
+      return;
     }
-    if (!this.#rename) return this.parse('', frame, EXPECT.Parse);
+    if (!this.#rename) {
+      this.parse('', frame, EXPECT.Parse);
+      return;
+    }
     const name = this.#statements.nameOf(prepared);
     if (this.#statements.has(name)) this.expected.push(EXPECT.LocalParse);
     else this.#make(name, prepared, EXPECT.Parse);
@@ -132,7 +145,8 @@ export class RequestWriter {
         const name = this.ensure(prepared);
         const [head, rest] = renameBind(step.frame, step.portal, step.statementName, name);
         this.#send(head);
-        return this.message(rest, EXPECT.Bind);
+        this.message(rest, EXPECT.Bind);
+        return;
       }
       this.#ensureUnnamed(prepared);
     }

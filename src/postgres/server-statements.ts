@@ -1,4 +1,6 @@
+import type { ServerError } from '../pool/backend.js';
 import type { PreparedStatement } from '../pool/request.js';
+import { decodeReport } from './backend-messages.js';
 
 /** Reported settings that change what the same SQL text means when it is parsed (literals of dates, times, strings; encoding). */
 const MEANINGFUL = [
@@ -89,10 +91,6 @@ export class ServerStatements {
     return surplus;
   }
 
-  get size(): number {
-    return this.#names.size;
-  }
-
   /** To be called when the server has reported settings. Returns true when texts mean something else from now on. */
   settingsReported(parameters: ReadonlyMap<string, string>): boolean {
     const settings = settingsOf(parameters);
@@ -117,4 +115,10 @@ export class ServerStatements {
 
 function settingsOf(parameters: ReadonlyMap<string, string>): string {
   return MEANINGFUL.map((name) => parameters.get(name) ?? '').join('\0');
+}
+
+/** A statement of ours is gone, or its table has changed so that the server will not run it any more. */
+export function isStalePlan(error: ServerError): boolean {
+  if (error.sqlstate === '26000') return true;
+  return error.sqlstate === '0A000' && decodeReport(error.frame).get('R') === 'RevalidateCachedQuery';
 }

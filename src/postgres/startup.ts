@@ -118,7 +118,10 @@ class Arrival {
 
   refuse(error: OperatingError): void {
     const socket = this.#socket;
-    if (!socket.writable) return this.destroy();
+    if (!socket.writable) {
+      this.destroy();
+      return;
+    }
     socket.end(encodeError(error, 'FATAL'));
     socket.resume();
     const linger = setTimeout(() => socket.destroy(), LINGER_MS);
