@@ -16,7 +16,7 @@ const SECTIONS: Readonly<Record<string, string>> = {
   databases: 'A map: the databases that clients can name. `"*"` stands for every name that is not listed.',
   limits: 'A named maximum for everything that comes from outside.',
   migration: 'How ranges move between shards.',
-  log: 'Lines of JSON on standard output.',
+  log: 'Lines of JSON on standard error.',
 };
 
 const INTRODUCTION = `# Configuration

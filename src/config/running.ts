@@ -12,40 +12,60 @@ export interface RunningSetting {
 
 /** The running configuration as rows, in the spelling of the file. */
 export function runningSettings(config: Config): RunningSetting[] {
-  const known = new Map(listSettings().map((setting) => [setting.path, setting]));
-  const { path: _, ...rest } = config;
-  const rows: RunningSetting[] = [];
-  flatten(rest, '', '', rows, known);
-  return rows;
+  return flatten(config).map(({ key, value, setting }) => ({
+    key,
+    value: showValue(key, value),
+    default: showDefault(setting),
+    isReloadable: setting.isReloadable,
+  }));
 }
 
-function flatten(
+/** Settings that differ between the two and that only a restart changes, by their keys in the file. */
+export function settingsWaitingForRestart(current: Config, next: Config): string[] {
+  const before = new Map(flatten(current).map((entry) => [entry.key, entry]));
+  const after = new Map(flatten(next).map((entry) => [entry.key, entry]));
+  const changed = [...new Set([...before.keys(), ...after.keys()])].filter(
+    (key) => JSON.stringify(before.get(key)?.value) !== JSON.stringify(after.get(key)?.value),
+  );
+  return changed.filter((key) => (after.get(key) ?? before.get(key))?.setting.isReloadable === false);
+}
+
+interface Entry {
+  readonly key: string;
+  readonly value: unknown;
+  readonly setting: Setting;
+}
+
+function flatten(config: Config): Entry[] {
+  const known = new Map(listSettings().map((setting) => [setting.path, setting]));
+  const { path: _, ...rest } = config;
+  const entries: Entry[] = [];
+  collect(rest, '', '', entries, known);
+  return entries;
+}
+
+function collect(
   value: unknown,
   key: string,
   path: string,
-  rows: RunningSetting[],
+  entries: Entry[],
   known: ReadonlyMap<string, Setting>,
 ): void {
   const setting = known.get(path);
   if (setting !== undefined) {
-    rows.push({
-      key,
-      value: showValue(key, value),
-      default: showDefault(setting),
-      isReloadable: setting.isReloadable,
-    });
+    entries.push({ key, value, setting });
   } else if (Array.isArray(value)) {
     for (const [index, entry] of value.entries())
-      flatten(entry, `${key}[${index}]`, `${path}[]`, rows, known);
+      collect(entry, `${key}[${index}]`, `${path}[]`, entries, known);
   } else if (typeof value === 'object' && value !== null) {
+    // Names that people chose stay as they are; names of settings are written as in the file.
+    const isFree = [...known.keys()].some((candidate) =>
+      candidate.startsWith(path === '' ? '*' : `${path}.*`),
+    );
+    const dot = path === '' ? '' : '.';
     for (const [name, entry] of Object.entries(value)) {
-      // Names that people chose stay as they are; names of settings are written as in the file.
-      const isFree = [...known.keys()].some((candidate) =>
-        candidate.startsWith(path === '' ? '*' : `${path}.*`),
-      );
       const written = isFree ? name : name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-      const dot = path === '' ? '' : '.';
-      flatten(entry, `${key}${dot}${written}`, `${path}${dot}${isFree ? '*' : written}`, rows, known);
+      collect(entry, `${key}${dot}${written}`, `${path}${dot}${isFree ? '*' : written}`, entries, known);
     }
   }
 }

@@ -73,10 +73,10 @@ const store = z.discriminatedUnion('kind', [
 ]);
 
 const tls = z.strictObject({
-  key: setting(filePath, true, 'PEM file with the private key that clients see.'),
-  cert: setting(filePath, true, 'PEM file with the certificate (and chain) that clients see.'),
-  client_ca: setting(filePath.optional(), true, 'PEM file: clients must show a certificate signed by it.'),
-  required: setting(z.boolean().default(false), true, 'Refuse clients that do not use TLS.'),
+  key: setting(filePath, false, 'PEM file with the private key that clients see.'),
+  cert: setting(filePath, false, 'PEM file with the certificate (and chain) that clients see.'),
+  client_ca: setting(filePath.optional(), false, 'PEM file: clients must show a certificate signed by it.'),
+  required: setting(z.boolean().default(false), false, 'Refuse clients that do not use TLS.'),
 });
 
 const admin = z.strictObject({
@@ -107,34 +107,34 @@ const user = z.strictObject({
 const pool = z.strictObject({
   mode: setting(
     z.enum(['session', 'transaction']).default('transaction'),
-    true,
+    false,
     'When a backend returns to the pool: at the end of the `session` or of the `transaction`.',
   ),
-  size: setting(count.default(20), true, 'Most backends per shard and user.'),
+  size: setting(count.default(20), false, 'Most backends per shard and user.'),
   pipeline: setting(
     z.int().min(0).default(16),
-    true,
+    false,
     'Most autocommit requests of different clients on one backend at once; 0 or 1 turns pipelining off.',
   ),
   wait_timeout_ms: setting(
     milliseconds.default(30_000),
-    true,
+    false,
     'How long a client waits for a backend before it gets an error.',
   ),
-  connect_timeout_ms: setting(milliseconds.default(5_000), true, 'How long connecting to a shard may take.'),
+  connect_timeout_ms: setting(milliseconds.default(5_000), false, 'How long connecting to a shard may take.'),
   idle_timeout_ms: setting(
     milliseconds.default(600_000),
-    true,
+    false,
     'Backends unused for this long are closed; 0 keeps them.',
   ),
   max_lifetime_ms: setting(
     milliseconds.default(3_600_000),
-    true,
+    false,
     'Backends older than this are replaced when idle; 0 keeps them.',
   ),
   prepared_statements: setting(
     count.default(500),
-    true,
+    false,
     'Prepared statements kept on one backend; the least used is closed first.',
   ),
 });
@@ -142,20 +142,20 @@ const pool = z.strictObject({
 const shard = z.strictObject({
   url: setting(
     z.string().min(1),
-    true,
+    false,
     "`postgres://user:password@host:port/database?sslmode=…`. Without a user, the client's own name and password are used.",
   ),
   replicas: setting(
     z.array(z.string()).default([]),
-    true,
+    false,
     'URLs of replicas. Not used in this release: all statements go to `url`.',
   ),
-  zone: setting(name.optional(), true, 'A label for people and dashboards.'),
+  zone: setting(name.optional(), false, 'A label for people and dashboards.'),
 });
 
 const table = z.strictObject({
-  key: setting(name.optional(), true, 'The table is sharded; this column is the shard key.'),
-  reference: setting(z.literal(true).optional(), true, '`true`: a full copy on every shard.'),
+  key: setting(name.optional(), false, 'The table is sharded; this column is the shard key.'),
+  reference: setting(z.literal(true).optional(), false, '`true`: a full copy on every shard.'),
 });
 
 const database = z.strictObject({
@@ -183,7 +183,7 @@ const database = z.strictObject({
   tables: z.record(name, table).default({}),
   server_ca: setting(
     filePath.optional(),
-    true,
+    false,
     "PEM file that the shards' certificates are verified with (`sslmode=verify-ca` and `verify-full`).",
   ),
   auth_query: setting(z.string().optional(), false, 'Not in this release: list the users under `users`.'),
@@ -193,47 +193,47 @@ const limits = z.strictObject({
   max_clients: setting(count.default(10_000), true, 'Most clients at once; the next one gets an error.'),
   max_startup_bytes: setting(
     bytes.default(10_000),
-    true,
+    false,
     "Longest startup packet (Postgres' own limit is 10000).",
   ),
-  max_message_bytes: setting(bytes.default(1_073_741_823), true, 'Longest single message of a client.'),
+  max_message_bytes: setting(bytes.default(1_073_741_823), false, 'Longest single message of a client.'),
   max_request_bytes: setting(
     bytes.default(268_435_456),
-    true,
+    false,
     'Most bytes of one request (all messages up to Sync) kept in memory.',
   ),
-  max_prepared_statements: setting(count.default(10_000), true, 'Most prepared statements of one client.'),
-  max_plans: setting(count.default(5_000), true, 'Statement templates whose plan is kept, per database.'),
+  max_prepared_statements: setting(count.default(10_000), false, 'Most prepared statements of one client.'),
+  max_plans: setting(count.default(5_000), false, 'Statement templates whose plan is kept, per database.'),
   auth_timeout_ms: setting(
     milliseconds.default(60_000),
-    true,
+    false,
     'A client must have logged in after this time.',
   ),
   idle_transaction_timeout_ms: setting(
     milliseconds.default(0),
-    true,
+    false,
     'A transaction in which the client is silent for this long is ended; 0: never.',
   ),
   max_merge_rows: setting(
     count.default(1_000_000),
-    true,
+    false,
     'Most rows that one scatter may have to keep in memory for sorting or grouping.',
   ),
 });
 
 const migration = z.strictObject({
-  parallel: setting(count.default(4), true, 'COPY streams at once per source.'),
+  parallel: setting(count.default(4), false, 'COPY streams at once per source.'),
   drain_timeout_ms: setting(
     milliseconds.default(2_000),
-    true,
+    false,
     'A cutover waits this long for open transactions on the moving ranges; then it releases everything and tries again.',
   ),
   mirror_timeout_ms: setting(
     milliseconds.default(2_000),
-    true,
+    false,
     'An acknowledgement waits at most this long for the other owner; then the migration steps back to catching up.',
   ),
-  max_lag_bytes: setting(bytes.default(16_777_216), true, 'Mirroring starts below this lag.'),
+  max_lag_bytes: setting(bytes.default(16_777_216), false, 'Mirroring starts below this lag.'),
 });
 
 /** The configuration file as written. */
@@ -256,7 +256,7 @@ export const configSchema = z
       .strictObject({
         level: setting(
           z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
-          true,
+          false,
           'Least weight of what is logged.',
         ),
       })

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { configurationPage, schemaFileText } from '../../src/config/document.js';
 import { loadConfig, parseConfig } from '../../src/config/load.js';
-import { runningSettings } from '../../src/config/running.js';
+import { runningSettings, settingsWaitingForRestart } from '../../src/config/running.js';
 import { listSettings } from '../../src/config/settings.js';
 
 const root = new URL('../../', import.meta.url);
@@ -81,5 +81,31 @@ describe('the running settings', () => {
       hidden.map((setting) => setting.path),
       ['tls.required'],
     );
+  });
+});
+
+describe('a configuration read again', () => {
+  const first = (text: string) => parseConfig(text, '/etc/r.yaml', {}).config;
+  const users = 'users: [ { name: app, password: one } ]';
+  const before = first(
+    `${users}\ndatabases: { shop: { shards: { a: { url: "postgres://app:one@h/shop" } } } }`,
+  );
+
+  it('waits for a restart with shards, tables and pools, even where only a password in a URL differs', () => {
+    const after = first(
+      `${users}\ndatabases: { shop: { pool: { size: 5 }, shards: { a: { url: "postgres://app:two@h/shop" } }, tables: { t: { key: id } } } }`,
+    );
+    assert.deepEqual(settingsWaitingForRestart(before, after), [
+      'databases.shop.pool.size',
+      'databases.shop.shards.a.url',
+      'databases.shop.tables.t.key',
+    ]);
+  });
+
+  it('changes users and the limit of clients at once', () => {
+    const after = first(
+      `${users.replace('one', 'two')}\nlimits: { max_clients: 5 }\ndatabases: { shop: { shards: { a: { url: "postgres://app:one@h/shop" } } } }`,
+    );
+    assert.deepEqual(settingsWaitingForRestart(before, after), []);
   });
 });
