@@ -53,7 +53,8 @@ export class ApplyBatch {
     return new Promise((resolve, reject) => {
       let completed = 0;
       const request: WireRequest = {
-        submit: (connection) => connection.stream.write(this.#buffer.subarray(0, this.#length)),
+        // pg takes what submit returns for an error.
+        submit: (connection) => void connection.stream.write(this.#buffer.subarray(0, this.#length)),
         handleCommandComplete: () => completed++,
         handleReadyForQuery: resolve,
         handleError: (error) => reject(named(asError(error), this.#executed[completed])),
@@ -88,8 +89,8 @@ export class ApplyBatch {
   }
 
   #value(value: Buffer | null): void {
-    if (value === null) return this.#int32(-1);
-    this.#int32(value.length);
+    this.#int32(value === null ? -1 : value.length);
+    if (value === null) return;
     this.#reserve(value.length);
     value.copy(this.#buffer, this.#length);
     this.#length += value.length;

@@ -1,11 +1,10 @@
-import type { ApplyStep } from './apply-batch.js';
-import type { ApplyTable } from './apply-table.js';
+import type { ApplyTable, TableStep } from './apply-table.js';
 import type { Lsn } from './lsn.js';
 import { decodePgoutput, type PgoutputMessage } from './pgoutput.js';
 
 /** What the applier has to do next, in log order. */
 export type InboxEntry =
-  | { readonly type: 'step'; readonly step: ApplyStep; readonly bytes: number }
+  | { readonly type: 'step'; readonly step: TableStep; readonly bytes: number }
   | { readonly type: 'commit'; readonly endLsn: Lsn; readonly bytes: number }
   /** Everything before `lsn` has been told, and nothing of it is ours. */
   | { readonly type: 'passed'; readonly lsn: Lsn; readonly bytes: number };
@@ -128,7 +127,7 @@ export class ApplyInbox {
     }
   }
 
-  #addSteps(steps: readonly ApplyStep[], bytes: number): void {
+  #addSteps(steps: readonly TableStep[], bytes: number): void {
     for (const step of steps) {
       this.#hasSteps = true;
       this.#push({ type: 'step', step, bytes: bytes + ENTRY_OVERHEAD_BYTES });
@@ -136,9 +135,9 @@ export class ApplyInbox {
   }
 
   #commit(endLsn: Lsn): void {
-    if (!this.#hasSteps) return this.passed(endLsn);
     if (endLsn > this.told) this.told = endLsn;
-    this.#push({ type: 'commit', endLsn, bytes: 0 });
+    if (this.#hasSteps) this.#push({ type: 'commit', endLsn, bytes: 0 });
+    else this.passed(endLsn);
   }
 
   #push(entry: InboxEntry): void {

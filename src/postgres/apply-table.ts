@@ -1,11 +1,29 @@
 import { OperatingError } from '../lib/errors.js';
 import type { CopyTask } from '../migration/engine.js';
 import type { ApplyStep } from './apply-batch.js';
-import { ApplyStatements } from './apply-statements.js';
-import { tableKey } from './engine-names.js';
-import { columnDrift, storedColumns, type TableColumn, type TableFacts } from './engine-tables.js';
+import { ApplyStatements, keyTest } from './apply-statements.js';
+import { quoteTable, tableKey } from './engine-names.js';
+import {
+  columnDrift,
+  columnList,
+  storedColumns,
+  type TableColumn,
+  type TableFacts,
+} from './engine-tables.js';
 import type { Cell, PgoutputMessage, RelationMessage, Tuple } from './pgoutput.js';
 import { keyOf, selectionSql, selectionTest } from './selection.js';
+
+/** Columns of a row that the log did not carry, and how to read them from the source. */
+export interface MissingValues {
+  readonly sql: string;
+  readonly key: readonly Cell[];
+  /** Where they belong among the step's values. */
+  readonly columns: readonly number[];
+}
+
+export interface TableStep extends ApplyStep {
+  readonly missing?: MissingValues;
+}
 
 type RowChange = Extract<PgoutputMessage, { type: 'insert' | 'update' | 'delete' }>;
 
@@ -22,11 +40,15 @@ export class ApplyTable {
   readonly #shardKey: number | undefined;
   readonly #isSelected: (keyText: string | null) => boolean;
   readonly #condition: string;
+  readonly #source: TableFacts;
+  /** Which columns an old row carries when it is sent as its key only. */
+  #isIdentity: readonly boolean[] = [];
 
   /** `prefix`: unique among the tables of one stream. Throws when the two databases' tables are not alike. */
   constructor(task: CopyTask, source: TableFacts, target: TableFacts, prefix: string) {
     this.#name = tableKey(task.table);
     checkAlike(this.#name, source, target);
+    this.#source = source;
     this.#columns = storedColumns(source).map((column) => withIdentityOf(target, column));
     this.#statements = new ApplyStatements({ ...target, columns: this.#columns }, prefix);
     this.#primaryKey = target.primaryKey.map((column) => this.#indexOf(column.name));
@@ -47,6 +69,10 @@ export class ApplyTable {
           column.typeModifier === known.typeModifier
         );
       });
+    this.#isIdentity = relation.columns.map((column) => column.isIdentity);
+    const needed = this.#shardKey === undefined ? this.#primaryKey : [...this.#primaryKey, this.#shardKey];
+    const lost = needed.find((index) => this.#isIdentity[index] === false);
+    if (isSame && lost !== undefined) throw this.#incomplete(lost);
     if (isSame) return;
     throw new OperatingError(
       'migration',
@@ -58,14 +84,14 @@ export class ApplyTable {
   }
 
   /** The steps that bring the target's rows to what the source's are after this change. */
-  steps(change: RowChange): ApplyStep[] {
+  steps(change: RowChange): TableStep[] {
     switch (change.type) {
       case 'insert':
         return this.#holds(change.after, undefined) ? [this.#insert(change.after, undefined)] : [];
       case 'delete':
         return this.#holds(change.before, undefined) ? [this.#delete(change.before)] : [];
       case 'update':
-        return this.#update(change.after, change.before);
+        return this.#update(change.after, this.#known(change.before, change.beforeKind));
     }
   }
 
@@ -74,7 +100,13 @@ export class ApplyTable {
     return { statement: this.#statements.clear(this.#condition), values: [] };
   }
 
-  #update(after: Tuple, before: Tuple | undefined): ApplyStep[] {
+  /** In an old row of the key only, the other columns say NULL and mean nothing. */
+  #known(before: Tuple | undefined, kind: 'full' | 'key' | 'none'): Tuple | undefined {
+    if (kind !== 'key') return before;
+    return before?.map((cell, index) => (this.#isIdentity[index] === true ? cell : undefined));
+  }
+
+  #update(after: Tuple, before: Tuple | undefined): TableStep[] {
     const was = this.#holds(before ?? after, undefined);
     const is = this.#holds(after, before);
     if (was && is) return this.#change(after, before);
@@ -82,7 +114,7 @@ export class ApplyTable {
     return is ? [this.#insert(after, before)] : [];
   }
 
-  #change(after: Tuple, before: Tuple | undefined): ApplyStep[] {
+  #change(after: Tuple, before: Tuple | undefined): TableStep[] {
     const old = before ?? after;
     if (
       before !== undefined &&
@@ -99,11 +131,23 @@ export class ApplyTable {
     return [{ statement: this.#statements.update(columns), values }];
   }
 
-  #insert(after: Tuple, before: Tuple | undefined): ApplyStep {
+  #insert(after: Tuple, before: Tuple | undefined): TableStep {
     const values = after.map((cell, index) => (cell === undefined ? before?.[index] : cell));
-    const missing = values.indexOf(undefined);
-    if (missing < 0) return { statement: this.#statements.insert(), values };
-    throw this.#incomplete(missing);
+    const statement = this.#statements.insert();
+    const columns = values.flatMap((value, index) => (value === undefined ? [index] : []));
+    return columns.length === 0
+      ? { statement, values }
+      : { statement, values, missing: this.#missing(after, columns) };
+  }
+
+  /**
+   * A large value that did not change, of a row that moves in, is not in the log when the old row is sent as its key only.
+   * What the source holds now is as good: if the value has changed since, a later change brings it too.
+   */
+  #missing(after: Tuple, columns: readonly number[]): MissingValues {
+    const list = columnList(columns.map((index) => this.#columns[index]!));
+    const sql = `SELECT ${list} FROM ONLY ${quoteTable(this.#source.table)} WHERE ${keyTest(this.#source.primaryKey, 0)}`;
+    return { sql, key: this.#primaryKeyOf(after), columns };
   }
 
   #delete(before: Tuple): ApplyStep {

@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { asError, OperatingError } from '../lib/errors.js';
 import type { AppliedStream, StreamSpec } from '../migration/engine.js';
 import type { Position } from '../topology/topology.js';
+import type { ApplyStep } from './apply-batch.js';
 import { ApplyInbox } from './apply-inbox.js';
 import { NOT_EXACTLY_ONE } from './apply-statements.js';
-import { ApplyTable } from './apply-table.js';
+import { ApplyTable, type MissingValues } from './apply-table.js';
 import { ApplyTarget } from './apply-target.js';
 import { ApplyWaiters } from './apply-waiters.js';
 import { claimSlot } from './change-source.js';
@@ -12,7 +13,7 @@ import { namePrefix, publicationName, slotName, tableKey } from './engine-names.
 import { sqlstateOf } from './engine-session.js';
 import type { EngineSessions } from './engine-sessions.js';
 import { readExistingTables } from './engine-tables.js';
-import { formatLsn, type Lsn, parseLsn } from './lsn.js';
+import { formatLsn, type Lsn, laterLsn, parseLsn } from './lsn.js';
 import { Replication } from './replication.js';
 
 export interface StreamOptions {
@@ -219,7 +220,7 @@ export class ChangeStream implements AppliedStream {
     const targetTables = await readExistingTables(target.session, list);
     const sourceTables = await this.#options.sessions.use(from, async (session) => {
       const confirmed = await claimSlot(session, slotName(migration, from.shard, to.shard));
-      this.#advance(confirmed > target.position ? confirmed : target.position);
+      this.#advance(laterLsn(confirmed, target.position));
       return await readExistingTables(session, list);
     });
     const tables = new Map(
@@ -240,7 +241,11 @@ export class ChangeStream implements AppliedStream {
     while (this.#phase === 'running' || isInside) {
       const entry = target.pendingBytes < BATCH_BYTES ? inbox.next() : undefined;
       if (entry?.type === 'step') {
-        target.add(entry.step);
+        target.add(
+          entry.step.missing === undefined
+            ? entry.step
+            : await this.#complete(entry.step, entry.step.missing),
+        );
         rows++;
         isInside = true;
       } else if (entry?.type === 'commit') {
@@ -261,11 +266,30 @@ export class ChangeStream implements AppliedStream {
           this.rowsApplied += rows;
           transactions = rows = 0;
         }
-        this.#advance(committed !== undefined && committed > passed ? committed : passed);
+        this.#advance(laterLsn(committed ?? 0n, passed));
         committed = undefined;
         await inbox.arrived();
       }
     }
+  }
+
+  async #complete(step: ApplyStep, missing: MissingValues): Promise<ApplyStep> {
+    const { from } = this.#spec;
+    const key = missing.key.map((cell) => cell?.toString('utf8') ?? null);
+    const [row] = await this.#options.sessions.use(from, (session) => session.rows(missing.sql, key));
+    if (row === undefined) {
+      throw new OperatingError(
+        'migration',
+        `shard ${from.shard}: a row that moved in (${step.statement.what}) went away before its large values could be read`,
+        {
+          hint: 'abort the migration and start it again',
+        },
+      );
+    }
+    const values = [...step.values];
+    for (const [at, column] of missing.columns.entries())
+      values[column] = row[at] === null ? null : Buffer.from(row[at]!);
+    return { statement: step.statement, values };
   }
 
   #advance(lsn: Lsn): void {

@@ -138,7 +138,10 @@ class FramePump {
       }
       if (chunk.length - at < HEADER_BYTES) break;
       const kind = chunk[at]!;
-      if (kind !== COPY_DATA && !PASSED_OVER.includes(kind)) return this.#giveBack(chunk, from, at);
+      if (kind !== COPY_DATA && !PASSED_OVER.includes(kind)) {
+        this.#giveBack(chunk, from, at);
+        return;
+      }
       if (kind !== COPY_DATA) this.#pass(chunk, from, at);
       this.#isData = kind === COPY_DATA;
       if (this.#isData) this.#rows++;

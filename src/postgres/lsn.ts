@@ -11,3 +11,9 @@ export function parseLsn(text: string): Lsn {
 export function formatLsn(lsn: Lsn): string {
   return `${(lsn >> 32n).toString(16).toUpperCase()}/${(lsn & 0xffffffffn).toString(16).toUpperCase()}`;
 }
+
+/** Math.max knows no bigint. */
+export function laterLsn(one: Lsn, other: Lsn): Lsn {
+  const isOneLater = one > other;
+  return isOneLater ? one : other;
+}

@@ -37,7 +37,7 @@ const COLLATIONS_SQL = `
   SELECT json_build_object('oid', c.oid, 'name', format('%I.%I', n.nspname, c.collname), 'target', format('COLLATION %I.%I', n.nspname, c.collname),
     'definition', format('CREATE COLLATION %I.%I (PROVIDER = %s, %s, DETERMINISTIC = %s)', n.nspname, c.collname, CASE c.collprovider WHEN 'i' THEN 'icu' ELSE 'libc' END,
       CASE c.collprovider WHEN 'i' THEN format('LOCALE = %L', coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale', c.collcollate))
-        ELSE format('LC_COLLATE = %L, LC_CTYPE = %L', c.collcollate, c.collctype) END, c.collisdeterministic),
+        ELSE format('LC_COLLATE = %L, LC_CTYPE = %L', c.collcollate, c.collctype) END, c.collisdeterministic::text),
     'unsupported', CASE WHEN c.collprovider NOT IN ('i', 'c') THEN 'it has a provider of its own' WHEN to_jsonb(c) ->> 'collicurules' IS NOT NULL THEN 'it has ICU rules' END,
     'belongings', ${belongingsSql('c.collowner', 'NULL::aclitem[]', "obj_description(c.oid, 'pg_collation')")})
   FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace WHERE ${userSchema('n')} AND ${ownObject('pg_collation', 'c.oid')}`;

@@ -30,12 +30,13 @@ export async function openSourceSnapshot(
     await close();
     throw error;
   }
-  const positions = [...slots.values()].map((slot) => slot.position);
+  const positions = [...slots.values()]
+    .map((slot) => slot.position)
+    .sort((one, other) => (one < other ? -1 : 1));
   return {
     source: source.shard,
-    position: formatLsn(
-      positions.reduce((lowest, position) => (position < lowest ? position : lowest), positions[0] ?? 0n),
-    ),
+    // The earliest: from there on every stream tells what its own snapshot does not show.
+    position: formatLsn(positions[0] ?? 0n),
     copy: (task, target, onProgress, signal) =>
       copyRows(source, slotFor(slots, target.shard), task, target, onProgress, signal),
     estimateRows: (task) => estimateRows(source, task),
