@@ -4,7 +4,10 @@ import type { Request } from '../pool/request.js';
 export interface Course {
   /** Serves one request to its end: everything that the client gets for it, ReadyForQuery included. */
   run(request: Request): Promise<void>;
-  /** COPY data of the request that is running. */
+  /** The request that is running waits for COPY data; what came before that is kept by the session. */
+  readonly takesCopy: boolean;
+  /** Called when `takesCopy` becomes true. */
+  onTakesCopy: (() => void) | undefined;
   onCopy(frame: Buffer, kind: 'data' | 'done' | 'fail'): void;
   /** The client can take more bytes again. */
   onDrain(): void;

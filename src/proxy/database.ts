@@ -21,7 +21,6 @@ export interface Credentials {
 }
 
 const OF_THE_URL: Credentials = { user: undefined, password: undefined };
-const NO_STARTUP: ReadonlyMap<string, string> = new Map();
 
 /** One database that clients can connect to: its topology, its pools, its router. */
 export class Database {
@@ -73,7 +72,7 @@ export class Database {
   }
 
   /** The pool of connections to one shard, as these credentials, opened with these startup parameters. */
-  pool(shard: ShardName, credentials: Credentials = OF_THE_URL, startup = NO_STARTUP): Pool {
+  pool(shard: ShardName, credentials: Credentials = OF_THE_URL, startup = this.dialect.startupDefaults): Pool {
     const url = this.shardUrl(shard);
     const key = JSON.stringify([shard, url, credentials.user ?? null, credentials.password ?? null, ...[...startup].flat()]);
     let pool = this.#pools.get(key);

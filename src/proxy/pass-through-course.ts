@@ -1,7 +1,7 @@
 import { OperatingError, asOperatingError } from '../lib/errors.js';
 import type { Backend, TransactionStatus } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
-import type { Request, Step } from '../pool/request.js';
+import type { PreparedStatement, Request, Step } from '../pool/request.js';
 import type { Plan } from '../routing/plan.js';
 import type { StatementRouter } from '../routing/router.js';
 import type { Course } from './course.js';
@@ -29,6 +29,8 @@ export class PassThroughCourse implements Course {
   #status: TransactionStatus = 'idle';
   #isSkipping = false;
   #swallowSyncs = 0;
+  #copyTo: Backend | undefined;
+  onTakesCopy: (() => void) | undefined;
 
   constructor(database: Database, frontend: Frontend, credentials: Credentials, router: StatementRouter) {
     this.#database = database;
@@ -38,6 +40,10 @@ export class PassThroughCourse implements Course {
     this.#lanes = new SessionLanes(database, frontend, credentials);
     this.#settings = new SessionSettings(database.dialect, frontend.identity);
     this.#statements = new PreparedStatements(database.limits.maxPreparedStatements);
+  }
+
+  get takesCopy(): boolean {
+    return this.#copyTo !== undefined;
   }
 
   get isInTransaction(): boolean {
@@ -79,8 +85,7 @@ export class PassThroughCourse implements Course {
   }
 
   onCopy(frame: Buffer): void {
-    const backend = this.#held?.backend;
-    if (backend?.isBusy === true && !backend.sendCopy(frame)) this.#frontend.pause();
+    if (this.#copyTo !== undefined && !this.#copyTo.sendCopy(frame)) this.#frontend.pause();
   }
 
   onDrain(): void {
@@ -110,24 +115,46 @@ export class PassThroughCourse implements Course {
     const { backend } = this.#held;
     backend.onDrain = () => this.#frontend.resume();
     const before = this.#status === 'idle' ? this.#settings.replay(backend) : [];
-    const outcome = await relay(this.#frontend, backend, request, { rename: true, before });
+    const outcome = await relay(this.#frontend, backend, request, { rename: true, before, onCopyIn: () => this.#takeCopy(backend) });
+    this.#copyTo = undefined;
     if (outcome.broken !== undefined) throw lostConnection(this.#shard, outcome.broken, plans.some((plan) => plan.access !== 'read'));
     this.#note(request, plans, outcome, backend);
+  }
+
+  #takeCopy(backend: Backend): void {
+    this.#copyTo = backend;
+    this.onTakesCopy?.();
   }
 
   /** Looks names up and says what the statements do to the session. */
   #prepare(steps: readonly Step[]): Plan[] {
     const plans: Plan[] = [];
-    for (const step of steps) {
+    for (const [index, step] of steps.entries()) {
       if (step.type === 'query') for (const sql of this.#router.split(step.sql)) plans.push(this.#router.plan(sql).plan);
-      else if (step.type === 'parse') this.#statements.add(step.prepared);
+      else if (step.type === 'parse') this.#parse(step.prepared, steps.slice(0, index));
       else if (step.type === 'bind') {
-        step.prepared = this.#statements.get(step.statementName);
-        plans.push(this.#router.plan(step.prepared.sql).plan);
-      } else if (step.type === 'describe-statement') step.prepared = this.#statements.get(step.statementName);
+        // A name that we do not know goes as it is: the server then says that it does not exist.
+        step.prepared = this.#statements.find(step.statementName);
+        if (step.prepared !== undefined) plans.push(this.#router.plan(step.prepared.sql).plan);
+      } else if (step.type === 'describe-statement') step.prepared = this.#statements.find(step.statementName);
       else if (step.type === 'close-statement') this.#statements.delete(step.statementName);
     }
     return plans;
+  }
+
+  /** A name that is taken is refused here, since the server knows the statement by another; what stood before it is answered first. */
+  #parse(prepared: PreparedStatement, earlier: readonly Step[]): void {
+    try {
+      this.#statements.add(prepared);
+    } catch (thrown) {
+      const { answers } = this.#frontend;
+      for (const step of earlier) {
+        if (step.type === 'parse') this.#frontend.send(answers.parseComplete());
+        else if (step.type === 'close-statement') this.#frontend.send(answers.closeComplete());
+        else break;
+      }
+      throw thrown;
+    }
   }
 
   /** DISCARD ALL cleans the session, which is more than one backend. */

@@ -38,6 +38,10 @@ export class PreparedStatements {
     this.#doubtful.add(name);
   }
 
+  find(name: string): PreparedStatement | undefined {
+    return this.#byName.get(name);
+  }
+
   has(name: string): boolean {
     return this.#byName.has(name);
   }

@@ -19,6 +19,8 @@ export class SessionCourse implements Course {
   readonly #pool: Pool;
   #status: TransactionStatus = 'idle';
   #swallowSyncs = 0;
+  takesCopy = false;
+  onTakesCopy: (() => void) | undefined;
   readonly pinReason = 'session mode';
   readonly waitingSinceMs = undefined;
   readonly preparedStatements = 0;
@@ -45,7 +47,14 @@ export class SessionCourse implements Course {
       this.#swallowSyncs--;
       return;
     }
-    const outcome = await relay(this.#frontend, this.#backend, request, { rename: false });
+    const outcome = await relay(this.#frontend, this.#backend, request, {
+      rename: false,
+      onCopyIn: () => {
+        this.takesCopy = true;
+        this.onTakesCopy?.();
+      },
+    });
+    this.takesCopy = false;
     if (outcome.broken !== undefined) {
       this.#frontend.end(lostConnection(this.#backend.shard, outcome.broken, false));
       return;
@@ -59,7 +68,7 @@ export class SessionCourse implements Course {
   }
 
   onCopy(frame: Buffer): void {
-    if (this.#backend.isBusy && !this.#backend.sendCopy(frame)) this.#frontend.pause();
+    if (!this.#backend.sendCopy(frame)) this.#frontend.pause();
   }
 
   onDrain(): void {

@@ -9,6 +9,17 @@ import { openCourse } from './login.js';
 
 /** Requests that may wait behind the one that runs before the client is no longer read. */
 const MAX_WAITING_REQUESTS = 64;
+/** COPY data that may come before it is asked for. */
+const MAX_EARLY_COPY_BYTES = 1024 * 1024;
+
+type CopyKind = 'data' | 'done' | 'fail';
+
+/** A request that waits for its turn or runs, with COPY data that came early. */
+interface Waiting {
+  readonly request: Request;
+  readonly copy: { readonly frame: Buffer; readonly kind: CopyKind }[];
+  copyBytes: number;
+}
 
 /** One client from login to the end: takes its requests one after the other and gives them to its course. */
 export class Session implements FrontendEvents {
@@ -20,10 +31,10 @@ export class Session implements FrontendEvents {
   requestAtMs = this.connectedAtMs;
   readonly #log: Logger;
   readonly #course: Course;
-  readonly #requests: Request[] = [];
+  readonly #requests: Waiting[] = [];
+  #running: Waiting | undefined;
   readonly #forgetKey: () => void;
   readonly #onEnd: (session: Session) => void;
-  #isRunning = false;
   #isPaused = false;
   #isClosed = false;
   #idleTimer: NodeJS.Timeout | undefined;
@@ -40,6 +51,7 @@ export class Session implements FrontendEvents {
     this.#course = opened.course;
     this.#log = log;
     this.#onEnd = onEnd;
+    this.#course.onTakesCopy = () => this.#giveKeptCopy();
     this.#forgetKey = keys.register(opened.key, () => this.cancel());
   }
 
@@ -70,7 +82,7 @@ export class Session implements FrontendEvents {
 
   get phase(): 'idle' | 'active' | 'waiting' {
     if (this.#course.waitingSinceMs !== undefined) return 'waiting';
-    return this.#isRunning || this.#course.isInTransaction ? 'active' : 'idle';
+    return this.#running !== undefined || this.#course.isInTransaction ? 'active' : 'idle';
   }
 
   get waitMs(): number {
@@ -88,21 +100,23 @@ export class Session implements FrontendEvents {
   }
 
   get isIdle(): boolean {
-    return !this.#isRunning && !this.#course.isInTransaction;
+    return this.#running === undefined && !this.#course.isInTransaction;
   }
 
   onRequest(request: Request): void {
     if (this.#isClosed) return;
-    this.#requests.push(request);
+    this.#requests.push({ request, copy: [], copyBytes: 0 });
     if (this.#requests.length >= MAX_WAITING_REQUESTS && !this.#isPaused) {
       this.#isPaused = true;
       this.frontend.pause();
     }
-    if (!this.#isRunning) void this.#work();
+    if (this.#running === undefined) void this.#work();
   }
 
-  onCopy(frame: Buffer, kind: 'data' | 'done' | 'fail'): void {
-    this.#course.onCopy(frame, kind);
+  onCopy(frame: Buffer, kind: CopyKind): void {
+    const last = this.#requests.at(-1) ?? this.#running;
+    if (this.#course.takesCopy && this.#requests.length === 0) this.#course.onCopy(frame, kind);
+    else if (last !== undefined) this.#keepCopy(last, frame, kind);
   }
 
   onDrain(): void {
@@ -123,19 +137,36 @@ export class Session implements FrontendEvents {
     void this.#close();
   }
 
+  /** COPY data that came before the server asked for it; a client may send it in one write with the statement. */
+  #keepCopy(waiting: Waiting, frame: Buffer, kind: CopyKind): void {
+    waiting.copy.push({ frame, kind });
+    waiting.copyBytes += frame.length;
+    if (waiting.copyBytes > MAX_EARLY_COPY_BYTES && !this.#isPaused) {
+      this.#isPaused = true;
+      this.frontend.pause();
+    }
+  }
+
+  #giveKeptCopy(): void {
+    for (const { frame, kind } of this.#running?.copy.splice(0) ?? []) this.#course.onCopy(frame, kind);
+    this.#unpause();
+  }
+
+  #unpause(): void {
+    if (!this.#isPaused || this.#requests.length >= MAX_WAITING_REQUESTS / 2) return;
+    this.#isPaused = false;
+    this.frontend.resume();
+  }
+
   async #work(): Promise<void> {
-    this.#isRunning = true;
     clearTimeout(this.#idleTimer);
     for (;;) {
-      const request = this.#requests.shift();
-      if (request === undefined || this.#isClosed) break;
-      await this.#serve(request);
-      if (this.#isPaused && this.#requests.length < MAX_WAITING_REQUESTS / 2) {
-        this.#isPaused = false;
-        this.frontend.resume();
-      }
+      this.#running = this.#requests.shift();
+      if (this.#running === undefined || this.#isClosed) break;
+      await this.#serve(this.#running.request);
+      this.#unpause();
     }
-    this.#isRunning = false;
+    this.#running = undefined;
     if (this.#isClosed) return;
     this.#watchIdleTransaction();
   }

@@ -106,7 +106,7 @@ function startupStatements(dialect: Dialect, identity: ClientIdentity): Map<stri
     const sql = dialect.startupSetting(name, value);
     if (sql !== undefined) statements.set(name.toLowerCase(), { sql, values: valuesOf(value) });
   };
-  for (const [name, value] of new Map([...dialect.startupDefaults, ...identity.startup])) {
+  for (const [name, value] of identity.startup) {
     if (name === 'options') for (const [option, setting] of dialect.startupOptions(value)) note(option, setting);
     else note(name, value);
   }

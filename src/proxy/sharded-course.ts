@@ -36,6 +36,7 @@ export class ShardedCourse implements Course {
   #swallowSyncs = 0;
   #copyBackend: Backend | undefined;
   #copySplitter: CopySplitter | undefined;
+  onTakesCopy: (() => void) | undefined;
 
   constructor(database: Database, frontend: Frontend, credentials: Credentials) {
     this.#database = database;
@@ -47,13 +48,20 @@ export class ShardedCourse implements Course {
     this.#runner = new StatementRunner(this.#context, this.#statements, {
       copyFrom: (backend) => {
         this.#copyBackend = backend;
-        if (backend !== undefined) backend.onDrain = () => this.#frontend.resume();
+        if (backend === undefined) return;
+        backend.onDrain = () => this.#frontend.resume();
+        this.onTakesCopy?.();
       },
       copySplit: (splitter) => {
         this.#copySplitter = splitter;
+        if (splitter !== undefined) this.onTakesCopy?.();
       },
       endOfTransaction: () => this.#portals.clear(),
     });
+  }
+
+  get takesCopy(): boolean {
+    return this.#copyBackend !== undefined || this.#copySplitter !== undefined;
   }
 
   get isInTransaction(): boolean {
