@@ -103,6 +103,8 @@ export interface Backend {
   settings: string;
   /** Messages that belong to no request (NotificationResponse, notices): whoever holds the lease listens. */
   onAsync: ((frame: Buffer) => void) | undefined;
+  /** The connection is gone; whoever holds the lease listens. The cause is a ServerFailure where the server said why. */
+  onLost: ((error: Error) => void) | undefined;
   /** The connection is gone, in use or idle; the pool listens. */
   onClosed: (() => void) | undefined;
 

@@ -130,6 +130,7 @@ export class Pool {
     if (!this.#leased.delete(backend)) return;
     backend.onAsync = undefined;
     backend.onDrain = undefined;
+    backend.onLost = undefined;
     const isClean = !backend.isBusy && backend.transaction === 'idle';
     if (how.discard === true || !isClean || !this.#isUsable(backend)) backend.terminate();
     else if (how.reset === true) void this.#reset(backend);

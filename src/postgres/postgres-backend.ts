@@ -51,6 +51,7 @@ export class PostgresBackend implements Backend {
   onAsync: ((frame: Buffer) => void) | undefined;
   onDrain: (() => void) | undefined;
   onClosed: (() => void) | undefined;
+  onLost: ((error: Error) => void) | undefined;
   transaction: TransactionStatus = 'idle';
   readonly remoteAddress: string;
   readonly remotePort: number;
@@ -393,12 +394,15 @@ export class PostgresBackend implements Backend {
     this.isBroken = true;
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    exchange?.taker.broken(this.#lostError(reason));
+    const error = this.#lostError(reason);
+    exchange?.taker.broken(error);
+    this.onLost?.(error);
     this.onClosed?.();
   }
 
   #lostError(reason: string): OperatingError {
-    const facts = this.#lastWords === undefined ? {} : { sqlstate: this.#lastWords.sqlstate };
+    const words = this.#lastWords;
+    const facts = words === undefined ? {} : { sqlstate: words.sqlstate, cause: new ServerFailure(words) };
     return new OperatingError(
       'shard-unavailable',
       `the connection to shard "${this.shard}" was lost: ${reason}`,

@@ -6,7 +6,7 @@ import type { ShardName } from '../topology/ring.js';
 import { tokenOf } from '../topology/token.js';
 import { CopyRows } from './copy-rows.js';
 import type { Execution, SessionContext, Way } from './execution.js';
-import { lostConnection } from './relay-statement.js';
+import { lostConnection } from './lost-connection.js';
 import { type Participant, type Transaction, takeBefore } from './transaction.js';
 
 /** COPY … FROM STDIN into a sharded table: rows go to their owners, in one transaction. Returns the tag. */

@@ -5,7 +5,7 @@ import type { ShardName } from '../topology/ring.js';
 import { describeStatement } from './describe.js';
 import { type Execution, type SessionContext, type Way, isWrite } from './execution.js';
 import { type Part, gather } from './gather.js';
-import { lostConnection } from './relay-statement.js';
+import { lostConnection } from './lost-connection.js';
 import { type Participant, type Transaction, takeBefore } from './transaction.js';
 
 /**

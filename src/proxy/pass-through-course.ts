@@ -1,5 +1,5 @@
 import { OperatingError, asOperatingError } from '../lib/errors.js';
-import type { Backend, TransactionStatus } from '../pool/backend.js';
+import { type Backend, ServerFailure, type TransactionStatus } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
 import type { PreparedStatement, Request, Step } from '../pool/request.js';
 import type { Plan } from '../routing/plan.js';
@@ -10,7 +10,7 @@ import type { Frontend } from './frontend.js';
 import { SessionLanes } from './lanes.js';
 import { PreparedStatements } from './prepared.js';
 import { type RelayOutcome, relay } from './relay.js';
-import { lostConnection } from './relay-statement.js';
+import { endAsServer, lostConnection } from './lost-connection.js';
 import { SessionSettings } from './settings.js';
 
 /**
@@ -117,6 +117,11 @@ export class PassThroughCourse implements Course {
     const before = this.#status === 'idle' ? this.#settings.replay(backend) : [];
     const outcome = await relay(this.#frontend, backend, request, { rename: true, before, onCopyIn: () => this.#takeCopy(backend) });
     this.#copyTo = undefined;
+    if (outcome.broken?.cause instanceof ServerFailure) {
+      // Its connection is the client's connection: the server's last words end both.
+      endAsServer(this.#frontend, this.#shard, outcome.broken);
+      return;
+    }
     if (outcome.broken !== undefined) throw lostConnection(this.#shard, outcome.broken, plans.some((plan) => plan.access !== 'read'));
     this.#note(request, plans, outcome, backend);
   }

@@ -1,8 +1,8 @@
-import { OperatingError } from '../lib/errors.js';
 import type { Backend } from '../pool/backend.js';
 import type { Request } from '../pool/request.js';
 import type { ShardName } from '../topology/ring.js';
 import { AlreadyAnswered, type Execution, type SessionContext, type Way, isWrite } from './execution.js';
+import { lostConnection } from './lost-connection.js';
 import { awaitMirrors, movesToAwait } from './mirror-wait.js';
 import { type RelayOutcome, relay } from './relay.js';
 import { type Transaction, takeBefore } from './transaction.js';
@@ -99,15 +99,4 @@ function notePin(context: SessionContext, execution: Execution, backend: Backend
 function throwIfFailed(outcome: RelayOutcome, shard: ShardName, isUncertain: boolean): void {
   if (outcome.error !== undefined && outcome.broken === undefined) throw new AlreadyAnswered();
   if (outcome.broken !== undefined) throw lostConnection(shard, outcome.broken, isUncertain);
-}
-
-export function lostConnection(shard: ShardName, cause: Error, isUncertain: boolean): OperatingError {
-  if (isUncertain) {
-    return new OperatingError('outcome-unknown', `the connection to shard "${shard}" was lost while a write was running`, {
-      detail: cause.message,
-      hint: 'Look whether it was done before sending it again.',
-      cause,
-    });
-  }
-  return new OperatingError('shard-unavailable', `the connection to shard "${shard}" was lost`, { detail: cause.message, cause });
 }

@@ -6,7 +6,7 @@ import type { Course } from './course.js';
 import type { Database } from './database.js';
 import type { Frontend } from './frontend.js';
 import { relay } from './relay.js';
-import { lostConnection } from './relay-statement.js';
+import { endAsServer } from './lost-connection.js';
 
 /**
  * Serves a client of a one-shard database in session mode: one backend of its own from login to the end, every frame as it
@@ -32,6 +32,7 @@ export class SessionCourse implements Course {
     this.#pool = pool;
     backend.onAsync = (frame) => frontend.send(frame);
     backend.onDrain = () => frontend.resume();
+    backend.onLost = (error) => endAsServer(frontend, backend.shard, error);
   }
 
   get isInTransaction(): boolean {
@@ -55,10 +56,7 @@ export class SessionCourse implements Course {
       },
     });
     this.takesCopy = false;
-    if (outcome.broken !== undefined) {
-      this.#frontend.end(lostConnection(this.#backend.shard, outcome.broken, false));
-      return;
-    }
+    if (outcome.broken !== undefined) return endAsServer(this.#frontend, this.#backend.shard, outcome.broken);
     if (outcome.error !== undefined) this.#database.counters.serverErrors++;
     if (request.end === 'flush') return;
     if (outcome.sawCopyIn && request.end === 'sync') this.#swallowSyncs++;
