@@ -37,8 +37,9 @@ const showClients: Command = {
   kind: 'show',
   parameters: [],
   options: [],
-  summary: 'one row per client connection',
-  columns: SOCKET_COLUMNS,
+  summary: 'one row per client connection, with why it stays on its backend',
+  // PgBouncer's columns first; ours after them.
+  columns: [...SOCKET_COLUMNS, ...columns('text', 'pinned')],
   run: ({ control }) => control.clients().map(clientRow),
 };
 
@@ -64,6 +65,7 @@ function clientRow(client: ClientState): Row {
     client.applicationName,
     client.preparedStatements,
     client.id,
+    client.pinned,
   ];
 }
 

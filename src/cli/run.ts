@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { OperatingError } from '../lib/errors.js';
 import { CommandFailure, type Io, toJson } from './io.js';
 import { createProgram } from './program.js';
 import type { Signals } from './serve.js';
@@ -38,7 +39,8 @@ function explainFailure(error: unknown, io: Io, isJson: boolean): number {
   return error instanceof CommandFailure ? error.status : 1;
 }
 
-/** Operating errors say what is the matter; for anything else the stack does. */
+/** Operating errors and those of the system (EADDRINUSE …) say what is the matter; for anything else the stack does. */
 function isExplained(error: unknown): boolean {
-  return error instanceof CommandFailure || (error as { code?: unknown }).code !== undefined;
+  if (error instanceof CommandFailure || error instanceof OperatingError) return true;
+  return /^E(?!RR_)[A-Z]+$/.test(String((error as { code?: unknown }).code));
 }

@@ -39,7 +39,7 @@ describe("PgBouncer's words", () => {
   const COLUMNS: Readonly<Record<string, string>> = {
     'SHOW POOLS':
       'database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active sv_active_cancel sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us pool_mode load_balance_hosts',
-    'SHOW CLIENTS': SOCKET,
+    'SHOW CLIENTS': `${SOCKET} pinned`,
     'SHOW SERVERS': `${SOCKET} shard`,
     'SHOW STATS':
       'database total_server_assignment_count total_xact_count total_query_count total_received total_sent total_xact_time total_query_time total_wait_time total_client_parse_count total_server_parse_count total_bind_count avg_server_assignment_count avg_xact_count avg_query_count avg_recv avg_sent avg_xact_time avg_query_time avg_wait_time avg_client_parse_count avg_server_parse_count avg_bind_count',
