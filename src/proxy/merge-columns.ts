@@ -52,7 +52,7 @@ function usedColumns(merge: Merge): number[] {
 }
 
 /** What the client is told about the columns. `columns` are those of one shard. */
-export function outputColumns(merge: Merge, columns: readonly ResultColumn[], values: MergeValues, names: readonly string[] | undefined): ResultColumn[] {
+export function outputColumns(merge: Merge, columns: readonly ResultColumn[], values: MergeValues): ResultColumn[] {
   const output = merge.output.flatMap((made): ResultColumn[] => {
     if (made.type === 'rest') return columns.slice(made.from);
     if (made.type !== 'avg') return [withCast(columnAt(columns, made.column), made, values)];
@@ -62,6 +62,7 @@ export function outputColumns(merge: Merge, columns: readonly ResultColumn[], va
     const typed = { ...sum, typeOid: averager.typeOid, typeSize: values.sizeOf(averager.typeOid), typeModifier: -1 };
     return [withCast(typed, made, values)];
   });
+  const { names } = merge;
   return names === undefined ? output : output.map((column, index) => ({ ...column, name: names[index] ?? column.name }));
 }
 

@@ -22,8 +22,6 @@ export interface MergerOptions {
   readonly parts: number;
   /** Most groups, or distinct rows, kept at once. */
   readonly maxRows: number;
-  /** Names of the client's columns, where the shards' text names them otherwise (aggregates). */
-  readonly names?: readonly string[];
   /** Numbers of the rows that each part returns, in order (INSERT … RETURNING): they come out in that order. */
   readonly rowNumbers?: readonly (readonly number[])[];
 }
@@ -53,7 +51,7 @@ export class RowMerger {
   /** Throws OperatingError `unsupported` when values of these types cannot be merged right. */
   constructor(options: MergerOptions) {
     const { merge, columns, values, parts } = options;
-    this.outputColumns = outputColumns(merge, columns, values, options.names);
+    this.outputColumns = outputColumns(merge, columns, values);
     this.#merging = merge.groupBy === undefined ? new RowMerge(options) : new GroupMerge(options, merge.groupBy);
     this.#isStopped = Array<boolean>(parts).fill(false);
     // Groups are added up as they come; nothing waits.

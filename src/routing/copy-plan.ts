@@ -158,6 +158,7 @@ function copyPlan(copy: CopyStmt, direction: 'in' | 'out', table: Table | undefi
     format,
     keyColumn: table?.key === undefined ? -1 : columnNames(copy, table).indexOf(table.key.column),
     keyType: table?.key?.type,
+    ...(table?.key?.maxLength === undefined ? {} : { maxKeyLength: table.key.maxLength }),
     delimiter: options.get('delimiter') ?? (format === 'csv' ? ',' : '\t'),
     nullText: options.get('null') ?? (format === 'csv' ? '' : '\\N'),
     hasHeader: ['', 'true', 'on', '1', 'match'].includes((options.get('header') ?? 'false').toLowerCase()),

@@ -5,6 +5,7 @@ import type { Level } from './analysis.js';
 import type { Recipe } from './draft.js';
 import { columnsIn, hasByteOrder, limitSource, sortItems } from './order.js';
 import type { Merge, MergeCast, MergeColumn, MergeOrder } from './plan.js';
+import { targetName } from './output-name.js';
 import { groupExpression, hasAggregate, isStar, targetOf } from './spread-select.js';
 import type { Statement } from './statement.js';
 
@@ -52,6 +53,7 @@ export function planGroups(
   });
   const merge: Merge = {
     output,
+    names: targets.map(targetName),
     groupBy: parts.groupBy,
     distinct: clause.length > 0,
     orderBy,

@@ -5,7 +5,8 @@ import type { Level } from './analysis.js';
 import { keySourceOf } from './key-source.js';
 import type { LimitSource } from './plan.js';
 import type { ScopeColumn } from './scope.js';
-import { isStar, targetName } from './spread-select.js';
+import { targetName } from './output-name.js';
+import { isStar } from './spread-select.js';
 import type { Statement } from './statement.js';
 
 /** One ORDER BY item. `target`: it names that output column (0-based) by position or name. */

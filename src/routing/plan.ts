@@ -69,6 +69,8 @@ export type SessionEffect =
 export interface Merge {
   /** Columns that the client sees, in order: each made from shard columns. */
   readonly output: readonly MergeColumn[];
+  /** Names of the output columns, where the shards' text names them otherwise. */
+  readonly names?: readonly string[];
   /** Shard columns that make a group; undefined when nothing is grouped. An empty list: one group, always present. */
   readonly groupBy: readonly number[] | undefined;
   readonly distinct: boolean;
@@ -131,6 +133,8 @@ export interface CopyPlan {
   /** Position of the shard key among the copied columns; -1 when the table is not sharded. */
   readonly keyColumn: number;
   readonly keyType: KeyType | undefined;
+  /** n of a varchar(n) key: longer texts would be stored changed, or not at all. */
+  readonly maxKeyLength?: number;
   readonly delimiter: string;
   readonly nullText: string;
   readonly hasHeader: boolean;

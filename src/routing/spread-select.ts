@@ -2,6 +2,7 @@ import type { FuncCall, Node, SelectStmt, WindowDef } from '@pgsql/types';
 import { unsupported } from '../lib/errors.js';
 import { functionNameOf, namesOf, walk } from '../sql/postgres-tree.js';
 import type { Level } from './analysis.js';
+import { targetName } from './output-name.js';
 import { type ScopeColumn, UNKNOWN_COLUMN } from './scope.js';
 import type { Shape } from './shape.js';
 import type { Statement } from './statement.js';
@@ -153,27 +154,6 @@ export function isStar(target: Node): boolean {
   return value !== undefined && 'ColumnRef' in value && namesOf(value.ColumnRef.fields).at(-1) === '*';
 }
 
-/** The name an output column gets (FigureColname in parse_target.c), as far as a later name can mean it. */
-export function targetName(target: Node): string | undefined {
-  const entry = targetOf(target);
-  if (entry === undefined) return undefined;
-  if (entry.name !== undefined) return entry.name;
-  return figuredName(entry.val);
-}
-
-function figuredName(value: Node): string | undefined {
-  if ('ColumnRef' in value) return namesOf(value.ColumnRef.fields).at(-1);
-  if ('FuncCall' in value) return functionNameOf(value.FuncCall).name;
-  if ('TypeCast' in value && value.TypeCast.arg !== undefined)
-    return figuredName(value.TypeCast.arg) ?? namesOf(value.TypeCast.typeName?.names).at(-1);
-  if ('CollateClause' in value && value.CollateClause.arg !== undefined)
-    return figuredName(value.CollateClause.arg);
-  if ('CoalesceExpr' in value) return 'coalesce';
-  if ('CaseExpr' in value)
-    return (value.CaseExpr.defresult && figuredName(value.CaseExpr.defresult)) ?? 'case';
-  return undefined;
-}
-
 /** Output columns of a sub-query in order: those that pass a column on unchanged keep its identity. undefined when a `*` hides their order. */
 export function outputsOf(select: SelectStmt, level: Level): [string, ScopeColumn][] | undefined {
   const outputs: [string, ScopeColumn][] = [];
@@ -183,7 +163,7 @@ export function outputsOf(select: SelectStmt, level: Level): [string, ScopeColum
     const fields = 'ColumnRef' in value ? namesOf(value.ColumnRef.fields) : [];
     if (!isStar(target)) {
       const column = fields.length > 0 ? level.scope.resolve(fields) : undefined;
-      outputs.push([targetName(target) ?? '?column?', column ?? UNKNOWN_COLUMN]);
+      outputs.push([targetName(target), column ?? UNKNOWN_COLUMN]);
       continue;
     }
     const alias = fields.at(-2);

@@ -31,6 +31,7 @@ export function verbOf(node: Node, sql: string): string {
   for (let kind = lexer.nextSolid(); kind === Tok.word && words.length < 5; kind = lexer.nextSolid())
     words.push(lexer.source.toLowerCase());
   const first = words[0] ?? '';
+  if (first === 'start') return 'START TRANSACTION';
   if (!OBJECT_VERBS.has(first)) return first.toUpperCase();
   const object = words.slice(1).find((word) => !FILLING.has(word));
   return (
