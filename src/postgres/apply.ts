@@ -8,7 +8,7 @@ import { NOT_EXACTLY_ONE } from './apply-statements.js';
 import { ApplyTable, type MissingValues } from './apply-table.js';
 import { ApplyTarget } from './apply-target.js';
 import { ApplyWaiters } from './apply-waiters.js';
-import { claimSlot } from './change-source.js';
+import { claimSlot, markLog } from './change-source.js';
 import { namePrefix, publicationName, slotName, tableKey } from './engine-names.js';
 import { sqlstateOf } from './engine-session.js';
 import type { EngineSessions } from './engine-sessions.js';
@@ -328,9 +328,7 @@ export class ChangeStream implements AppliedStream {
 
   /** A position in the middle of a record that is not flushed yet is passed only when something commits. */
   async #nudge(): Promise<void> {
-    await this.#options.sessions.use(this.#spec.from, (session) =>
-      session.rows(`SELECT pg_logical_emit_message(true, 'ringferry', '')`),
-    );
+    await this.#options.sessions.use(this.#spec.from, (session) => markLog(session, ''));
   }
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OperatingError } from '../lib/errors.js';
 import type { CopyTask, ShardAddress } from '../migration/engine.js';
+import type { Position } from '../topology/topology.js';
 import { publicationName, quoteName, quoteTable } from './engine-names.js';
 import { EngineSession, sqlstateOf } from './engine-session.js';
 import { readExistingTables, type TableFacts } from './engine-tables.js';
@@ -181,4 +182,13 @@ export async function claimSlot(session: EngineSession, slot: string): Promise<L
   throw new OperatingError('migration', `shard ${session.address.shard}: replication slot ${slot} ${fault}`, {
     hint: 'the copy must be made anew: abort the migration and start it again',
   });
+}
+
+/**
+ * Commits something of our own: everything that was committed before lies before the returned position, and the log is on
+ * disk up to there, so that the stream passes it at once. The mark itself says nothing to anybody.
+ */
+export async function markLog(session: EngineSession, text: string): Promise<Position> {
+  await session.rows(`SELECT pg_logical_emit_message(true, 'ringferry', $1)`, [text]);
+  return (await session.value('SELECT pg_current_wal_flush_lsn()'))!;
 }

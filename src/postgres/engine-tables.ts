@@ -18,6 +18,8 @@ export interface KeyColumn {
   readonly name: string;
   /** The index's own equality, as it must be written when search_path is empty: `OPERATOR(pg_catalog.=)`. */
   readonly equals: string;
+  /** Where that operator, and with it the key's order, is defined. */
+  readonly operatorSchema: string;
 }
 
 /** What one database says about one table now. */
@@ -50,7 +52,7 @@ const FACTS_SQL = `
         'typeOid', a.atttypid::int8, 'typeModifier', a.atttypmod, 'isGenerated', a.attgenerated <> '', 'isAlwaysIdentity', a.attidentity = 'a')
         ORDER BY a.attnum), '[]')
       FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
-    'primaryKey', (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'equals', format('OPERATOR(%I.%s)', opn.nspname, op.oprname)) ORDER BY k.position), '[]')
+    'primaryKey', (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'equals', format('OPERATOR(%I.%s)', opn.nspname, op.oprname), 'operatorSchema', opn.nspname) ORDER BY k.position), '[]')
       FROM pg_index i
       CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[]) WITH ORDINALITY AS k(attnum, opclass, position)
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum

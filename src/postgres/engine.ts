@@ -9,7 +9,7 @@ import type {
 } from '../migration/engine.js';
 import { ChangeStream } from './apply.js';
 import { actAsApplier } from './apply-target.js';
-import { createSlot, preparePublication } from './change-source.js';
+import { createSlot, markLog, preparePublication } from './change-source.js';
 import { localOriginName, slotName } from './engine-names.js';
 import { EngineSession } from './engine-session.js';
 import { EngineSessions } from './engine-sessions.js';
@@ -66,7 +66,7 @@ export function createPostgresEngine(options: PostgresEngineOptions = {}): Migra
     prepareReverse: (spec) => prepareReverse(sessions, spec),
     currentPosition: (address) =>
       sessions.use(address, async (session) => (await session.value('SELECT pg_current_wal_flush_lsn()'))!),
-    writeMarker: (address, migration) => sessions.use(address, (session) => writeMarker(session, migration)),
+    writeMarker: (address, migration) => sessions.use(address, (session) => markLog(session, migration)),
     verify: verifyRows,
     repair: (spec, differences) => repairRows(spec, runningStream(streams, spec), differences),
     prepareFence: (address, migration, tasks) =>
@@ -120,10 +120,4 @@ async function prepareReverse(sessions: EngineSessions, spec: StreamSpec): Promi
     await preparePublication(session, spec.migration, tasks);
     await createSlot(session, slotName(spec.migration, spec.from.shard, spec.to.shard));
   });
-}
-
-/** A commit of our own: everything that was committed before it lies before the position, and the log is on disk up to there. */
-async function writeMarker(session: EngineSession, migration: string): Promise<string> {
-  await session.rows(`SELECT pg_logical_emit_message(true, 'ringferry', $1)`, [migration]);
-  return (await session.value('SELECT pg_current_wal_flush_lsn()'))!;
 }

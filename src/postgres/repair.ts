@@ -2,6 +2,7 @@ import { OperatingError } from '../lib/errors.js';
 import type { AppliedStream, ChunkDifference, CopyTask, StreamSpec } from '../migration/engine.js';
 import { ApplyStatements, keyTest } from './apply-statements.js';
 import { actAsApplier } from './apply-target.js';
+import { markLog } from './change-source.js';
 import { localOriginName, quoteTable, tableKey } from './engine-names.js';
 import { EngineSession } from './engine-session.js';
 import { columnList, readExistingTables, storedColumns } from './engine-tables.js';
@@ -16,28 +17,33 @@ export async function repairRows(
   stream: AppliedStream,
   differences: readonly ChunkDifference[],
 ): Promise<void> {
-  const source = await EngineSession.connect(spec.from);
-  const target = await EngineSession.connect(spec.to).catch(async (error) => {
-    await source.close();
-    throw error;
-  });
+  const sessions: EngineSession[] = [];
   try {
+    for (const address of [spec.from, spec.to, spec.from])
+      sessions.push(await EngineSession.connect(address));
+    const [source, target, marker] = sessions as [EngineSession, EngineSession, EngineSession];
     await actAsApplier(target, localOriginName(spec.migration, spec.to.shard));
     for (const task of mergeTasks(spec.tasks)) {
       const keys = differences
         .filter((difference) => difference.table === tableKey(task.table))
         .map((difference) => difference.key);
-      if (keys.length > 0) await repairTable(source, target, stream, task, keys);
+      if (keys.length > 0) await repairTable({ source, target, marker, stream }, task, keys);
     }
   } finally {
-    await Promise.all([source.close(), target.close()]);
+    await Promise.all(sessions.map((session) => session.close()));
   }
 }
 
+interface Repair {
+  readonly source: EngineSession;
+  readonly target: EngineSession;
+  /** Marks the log while `source` holds a row's lock. */
+  readonly marker: EngineSession;
+  readonly stream: AppliedStream;
+}
+
 async function repairTable(
-  source: EngineSession,
-  target: EngineSession,
-  stream: AppliedStream,
+  { source, target, marker, stream }: Repair,
   task: CopyTask,
   keys: readonly string[],
 ): Promise<void> {
@@ -55,7 +61,7 @@ async function repairTable(
         `SELECT ${columns} FROM ONLY ${quoteTable(task.table)} WHERE ${keyTest(facts!.primaryKey, 0)} AND ${selectionSql(task)} FOR SHARE`,
         key,
       );
-      await stream.waitFor((await source.value('SELECT pg_current_wal_insert_lsn()'))!);
+      await stream.waitFor(await markLog(marker, 'repair'));
       await target.transaction(async () => {
         await target.run(
           `DELETE FROM ONLY ${quoteTable(task.table)} WHERE ${keyTest(there!.primaryKey, 0)}`,

@@ -117,7 +117,12 @@ async function ledgerExists(session: EngineSession, table: string): Promise<bool
 
 /** Our tables go with their last row, our schema with its last object. */
 async function removeLedger(session: EngineSession, migration: string): Promise<void> {
-  if (!(await ledgerExists(session, 'progress'))) return;
+  if (await ledgerExists(session, 'progress')) await removeRows(session, migration);
+  const objects = `SELECT count(*) FROM pg_depend d JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid WHERE n.nspname = '${SCHEMA}'`;
+  if ((await session.value(objects)) === '0') await session.run(`DROP SCHEMA IF EXISTS ${SCHEMA}`);
+}
+
+async function removeRows(session: EngineSession, migration: string): Promise<void> {
   await session.run('DELETE FROM ringferry.progress WHERE migration = $1', [migration]);
   await withShortLocks(session, async () => {
     await session.run('LOCK TABLE ringferry.progress, ringferry.identities');
@@ -126,6 +131,4 @@ async function removeLedger(session: EngineSession, migration: string): Promise<
     );
     if (rows === '0') await session.run('DROP TABLE ringferry.progress, ringferry.identities');
   });
-  const objects = `SELECT count(*) FROM pg_depend d JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid WHERE n.nspname = '${SCHEMA}'`;
-  if ((await session.value(objects)) === '0') await session.run(`DROP SCHEMA IF EXISTS ${SCHEMA}`);
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppliedStream, ChunkDifference, CopyTask, StreamSpec } from '../migration/engine.js';
-import { quoteTable, tableKey } from './engine-names.js';
+import { markLog } from './change-source.js';
+import { tableKey } from './engine-names.js';
 import { EngineSession } from './engine-session.js';
 import { columnList, readExistingTables, storedColumns } from './engine-tables.js';
 import { mergeTasks, selectionSql } from './selection.js';
@@ -11,6 +12,7 @@ const CHUNK_ROWS = 20_000;
 /** Re-readings of what differs before rows are locked to be certain. */
 const ROUNDS = 5;
 const ROUND_PAUSE_MS = 20;
+const EXTRA_LOOKS = 5;
 
 /** A stretch of the primary key: behind `after`, up to and including `upTo`; undefined is the end of the table. */
 export interface KeyStretch {
@@ -36,11 +38,17 @@ export async function verifyRows(
   signal.addEventListener('abort', abort);
   try {
     signal.throwIfAborted();
-    for (const address of [spec.from, spec.to]) sessions.push(await EngineSession.connect(address));
+    // The third only marks the log, also while the first holds a row's lock.
+    for (const address of [spec.from, spec.to, spec.from])
+      sessions.push(await EngineSession.connect(address));
     let comparedRows = 0;
     const differences: ChunkDifference[] = [];
     for (const task of mergeTasks(spec.tasks)) {
-      const verifier = await TableVerifier.open(sessions[0]!, sessions[1]!, stream, task);
+      const verifier = await TableVerifier.open(
+        { source: sessions[0]!, target: sessions[1]!, marker: sessions[2]! },
+        stream,
+        task,
+      );
       for await (const chunk of verifier.chunks()) {
         signal.throwIfAborted();
         comparedRows += chunk.rows;
@@ -59,39 +67,40 @@ export async function verifyRows(
   }
 }
 
+interface Sessions {
+  readonly source: EngineSession;
+  readonly target: EngineSession;
+  readonly marker: EngineSession;
+}
+
 class TableVerifier {
   readonly #stream: AppliedStream;
+  readonly #marker: EngineSession;
   readonly #table: string;
   readonly #source: KeyReader;
   readonly #target: KeyReader;
 
-  private constructor(stream: AppliedStream, table: string, source: KeyReader, target: KeyReader) {
+  private constructor(
+    stream: AppliedStream,
+    marker: EngineSession,
+    table: string,
+    source: KeyReader,
+    target: KeyReader,
+  ) {
     this.#stream = stream;
+    this.#marker = marker;
     this.#table = table;
     this.#source = source;
     this.#target = target;
   }
 
-  static async open(
-    source: EngineSession,
-    target: EngineSession,
-    stream: AppliedStream,
-    task: CopyTask,
-  ): Promise<TableVerifier> {
-    const [facts] = await readExistingTables(source, [task.table]);
-    const [there] = await readExistingTables(target, [task.table]);
-    const columns = storedColumns(facts!);
-    const reader = (session: EngineSession, primaryKey: typeof facts): KeyReader =>
-      new KeyReader(session, {
-        table: quoteTable(task.table),
-        condition: selectionSql(task),
-        primaryKey: primaryKey!.primaryKey,
-        keyTypes: primaryKey!.primaryKey.map(
-          ({ name }) => primaryKey!.columns.find((column) => column.name === name)!.type,
-        ),
-        rowSql: `md5(ROW(${columnList(columns)})::text)`,
-      });
-    return new TableVerifier(stream, tableKey(task.table), reader(source, facts), reader(target, there));
+  static async open(sessions: Sessions, stream: AppliedStream, task: CopyTask): Promise<TableVerifier> {
+    const [facts] = await readExistingTables(sessions.source, [task.table]);
+    const [there] = await readExistingTables(sessions.target, [task.table]);
+    const columns = columnList(storedColumns(facts!));
+    const source = await KeyReader.open(sessions.source, facts!, columns, selectionSql(task));
+    const target = await KeyReader.open(sessions.target, there!, columns, selectionSql(task));
+    return new TableVerifier(stream, sessions.marker, tableKey(task.table), source, target);
   }
 
   async *chunks(): AsyncGenerator<{ rows: number; differences: ChunkDifference[] }> {
@@ -114,7 +123,7 @@ class TableVerifier {
   }
 
   async #untilApplied(): Promise<void> {
-    await this.#stream.waitFor(await this.#source.position());
+    await this.#stream.waitFor(await markLog(this.#marker, 'verify'));
   }
 
   async #differingKeys(stretch: KeyStretch): Promise<string[]> {
@@ -140,14 +149,20 @@ class TableVerifier {
     return lasting;
   }
 
-  /** While the source's row is locked, nobody changes it: once the stream has passed, the target must hold the same. */
-  #compareLocked(key: string): Promise<ChunkDifference['kind'] | undefined> {
-    return this.#source.withLock(key, async (source) => {
-      await this.#untilApplied();
-      const target = (await this.#target.rowsWith([key])).get(key);
-      if (source === target) return undefined;
-      return source === undefined ? 'extra' : target === undefined ? 'missing' : 'different';
-    });
+  /**
+   * While the source's row is locked, nobody changes it: once the stream has passed, the target must hold the same. A row
+   * that is not there cannot be locked: the target must hold it too much several times in a row.
+   */
+  async #compareLocked(key: string): Promise<ChunkDifference['kind'] | undefined> {
+    for (let looks = 1; ; looks++) {
+      const kind = await this.#source.withLock(key, async (source) => {
+        await this.#untilApplied();
+        const target = (await this.#target.rowsWith([key])).get(key);
+        if (source === target) return undefined;
+        return source === undefined ? 'extra' : target === undefined ? 'missing' : 'different';
+      });
+      if (kind !== 'extra' || looks === EXTRA_LOOKS) return kind;
+    }
   }
 }
 
