@@ -34,19 +34,27 @@ const ACTS: Readonly<Partial<Record<Phase, (run: Run) => Promise<Phase>>>> = {
 /** Errors of unknown kind in one phase, one after the other, before the migration fails. */
 const MOST_UNKNOWN_ERRORS = 3;
 
+/** What went wrong in one phase since it last came to its end. */
+interface Trouble {
+  attempts: number;
+  unknown: number;
+}
+
 /** Runs a migration from the phase in its record to its end, or until the process stops. */
 export async function coordinate(run: Run): Promise<void> {
-  const trouble = { phase: run.record.phase, attempts: 0, unknown: 0 };
+  const troubles = new Map<Phase, Trouble>();
   while (!isOver(run.record.phase)) {
     run.beginPhase();
     const { phase } = run.record;
-    if (trouble.phase !== phase) Object.assign(trouble, { phase, attempts: 0, unknown: 0 });
     try {
       if (run.signal.aborted) throw run.signal.reason;
       await enter(run, await ACTS[phase]!(run));
+      troubles.delete(phase);
     } catch (thrown) {
       if (run.stopping.signal.aborted) break;
       const error = asError(thrown);
+      const trouble = troubles.get(phase) ?? { attempts: 0, unknown: 0 };
+      troubles.set(phase, trouble);
       trouble.attempts++;
       if (!isTransient(error)) trouble.unknown++;
       await recover(run, error, trouble);
@@ -84,6 +92,8 @@ async function recover(
   );
   run.waitingFor = `the next try; the last one ended because: ${error.message}`;
   run.changed();
+  // A stream that was given up is opened anew by the phase that follows.
+  if (isBeforeCutover(phase)) await run.stopStreams('forward');
   run.beginPhase();
   await run.sleep(backoffMs(trouble.attempts));
   const retry = PHASE_RULES[phase].retry;

@@ -10,6 +10,8 @@ import type { StreamKeeper } from './stream-keeper.js';
 /** One change of owner, forth (cutover) or back (rollback): the same acts in the same order. */
 export interface Crossing {
   readonly hold: Hold;
+  /** How long open transactions may keep everybody else waiting in this attempt. */
+  readonly drainLimitMs: number;
   /** On the owners that are left. */
   readonly fences: readonly FenceSpec[];
   /** From the owners that are left to those that are to own. */
@@ -27,6 +29,13 @@ export interface Crossing {
 export type CrossingResult =
   | { readonly type: 'crossed'; readonly holdMs: number }
   | { readonly type: 'backed-out'; readonly error: Error };
+
+/** The first attempt waits only this long for open transactions: a later moment may be a better one. Doubles with each. */
+const FIRST_DRAIN_MS = 50;
+
+export function drainLimitMs(attempt: number, longestMs: number): number {
+  return Math.min(longestMs, FIRST_DRAIN_MS * 2 ** Math.min(attempt - 1, 20));
+}
 
 /** How long the last acts between switch and release may keep statements waiting. */
 const RELEASE_LIMIT_MS = 5_000;
@@ -77,11 +86,11 @@ export async function cross(run: Run, crossing: Crossing): Promise<CrossingResul
     return { type: 'backed-out', error: asError(thrown) };
   }
   const next = crossing.next(run.world.topology.current);
-  const swap = await swapOwner(run, next);
-  if (swap !== 'swapped') {
+  const failure = await swapOwner(run, next);
+  if (failure !== undefined) {
     await fences.lowerAll();
     gate.release();
-    return { type: 'backed-out', error: swap };
+    return { type: 'backed-out', error: failure };
   }
   await run.pausePoint('switched-in-store');
   run.world.topology.publish(next);
@@ -102,7 +111,8 @@ async function approach(run: Run, crossing: Crossing, fences: Fences): Promise<v
   const { world, record } = run;
   const deadline = new Deadline(run, world.config.drainTimeoutMs);
   await run.pausePoint('held');
-  await deadline.within('the end of open transactions on the moving rows', world.topology.gate.drained());
+  const draining = within(world.clock, crossing.drainLimitMs, 'the end of open transactions on the moving rows', world.topology.gate.drained());
+  await deadline.within('the end of open transactions on the moving rows', draining);
   await run.pausePoint('drained');
   await fences.raise(deadline.remainingMs('raising the fences'));
   await run.pausePoint('fenced');
@@ -115,6 +125,7 @@ async function approach(run: Run, crossing: Crossing, fences: Fences): Promise<v
   await deadline.within('keeping the fences', fences.keep());
   await run.pausePoint('fence-kept');
   throwIfAborted(run.signal);
+  await run.publisher.settle();
 }
 
 /** Hazards 12 and 23: a marker written after the fence, and seen by every stream, is the proof that nothing is missing. */
@@ -137,23 +148,17 @@ async function passMarkers(run: Run, streams: readonly StreamKeeper[], migration
  * The point of no return. A store that fails does not say whether the swap is in it: statements stay held until it is
  * known, because both answers given at once would be two owners.
  */
-async function swapOwner(run: Run, next: Snapshot): Promise<'swapped' | Error> {
-  const { store, clock, log } = run.world;
-  try {
-    await store.compareAndSwap(next.database, next.epoch - 1, next);
-    return 'swapped';
-  } catch (thrown) {
-    for (;;) {
-      try {
-        const stored = await store.load(next.database);
-        return stored?.epoch === next.epoch ? 'swapped' : asError(thrown);
-      } catch (again) {
-        log.error(
-          { migration: run.record.id, reason: asError(again).message },
-          'the store does not say whether the owner was switched; statements wait',
-        );
-        await clock.sleep(LOOK_AGAIN_MS);
-      }
+async function swapOwner(run: Run, next: Snapshot): Promise<Error | undefined> {
+  const { clock, log } = run.world;
+  for (;;) {
+    try {
+      return await run.publisher.store(next);
+    } catch (thrown) {
+      log.error(
+        { migration: run.record.id, reason: asError(thrown).message },
+        'the store does not say whether the owner was switched; statements wait',
+      );
+      await clock.sleep(LOOK_AGAIN_MS);
     }
   }
 }

@@ -1,6 +1,6 @@
 import { asError } from '../lib/errors.js';
 import { applyAllSoFar, untilCaughtUp } from './catching-up.js';
-import { type Crossing, cross } from './crossing.js';
+import { type Crossing, cross, drainLimitMs } from './crossing.js';
 import type { CopyTask, ShardAddress } from './engine.js';
 import { type FenceSpec, referenceFence, settleFences } from './fences.js';
 import { untilAborted, within } from './interrupt.js';
@@ -69,6 +69,7 @@ function forthOf(run: Run): Crossing {
       ranges: run.links.flatMap((link) => link.ranges),
       reference: run.links.some((link) => link.referenceTasks.length > 0),
     },
+    drainLimitMs: drainLimitMs(record.cutoverAttempts, run.world.config.drainTimeoutMs),
     fences: [...rangeFences(run), ...referenceFences(run)],
     streams: run.forward,
     sequences: run.targets.map((target) => sequencesOf(run, target)),

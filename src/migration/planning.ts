@@ -139,8 +139,7 @@ function urlOf(world: World, wish: Wish): { shardUrl: string | undefined; shardO
     return { shardUrl: entry?.origin === 'store' ? entry.url : undefined };
   }
   if (wish.kind === 'rebalance') return { shardUrl: undefined };
-  const configured = configuredUrl(world, wish.shard!);
-  const url = wish.url ?? configured;
+  const url = wish.url ?? configuredUrl(world, wish.shard!);
   if (url === undefined) {
     throw new OperatingError('invalid-parameter', `the URL of shard "${wish.shard}" is not known`, {
       hint: `Say it (--url postgres://user@host:port/database), or put "${wish.shard}" under databases.${current.database}.shards in the config.`,
@@ -154,7 +153,7 @@ function urlOf(world: World, wish: Wish): { shardUrl: string | undefined; shardO
       { hint: 'Each shard needs a database of its own.' },
     );
   }
-  return wish.url === undefined || wish.url === configured
+  return wish.url === undefined
     ? { shardUrl: undefined, shardOrigin: 'config' }
     : { shardUrl: url, shardOrigin: 'store' };
 }

@@ -1,5 +1,5 @@
 import { untilCaughtUp } from './catching-up.js';
-import { type Crossing, cross } from './crossing.js';
+import { type Crossing, cross, drainLimitMs } from './crossing.js';
 import { doubtFence, type FenceSpec, lowerDoubtful, rollbackFence, settleFences } from './fences.js';
 import { Interrupted, untilAborted } from './interrupt.js';
 import { switchedBack } from './publication.js';
@@ -19,7 +19,7 @@ export async function rollBack(run: Run): Promise<Phase> {
   await run.pausePoint('rollback-prepared');
   await untilCaughtUp(run, run.reverse);
   for (let attempt = 1; ; attempt++) {
-    const result = await cross(run, backOf(run));
+    const result = await cross(run, backOf(run, attempt));
     if (result.type === 'crossed') {
       record.holdMs = result.holdMs;
       await run.pausePoint('rolled-back');
@@ -37,10 +37,12 @@ export async function rollBack(run: Run): Promise<Phase> {
   }
 }
 
-function backOf(run: Run): Crossing {
+function backOf(run: Run, attempt: number): Crossing {
   const { record } = run;
   return {
-    hold: { ranges: run.links.flatMap((link) => link.ranges), reference: false },
+    // Reference writes too: one that still counts the added shard among the copies must not reach it after it was emptied.
+    hold: { ranges: run.links.flatMap((link) => link.ranges), reference: record.kind === 'add-shard' },
+    drainLimitMs: drainLimitMs(attempt, run.world.config.drainTimeoutMs),
     fences: fencesBack(run),
     streams: run.reverse,
     sequences: run.sources.map((source) => {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { asError, OperatingError } from '../lib/errors.js';
 import type { ShardName } from '../topology/ring.js';
 import type { Snapshot } from '../topology/snapshot.js';
@@ -6,6 +7,7 @@ import { Interrupted } from './interrupt.js';
 import { allTasks, type Link, linksOf } from './links.js';
 import { isBeforeCutover } from './phases.js';
 import type { MigrationRecord } from './record.js';
+import { Publisher } from './publisher.js';
 import { backoffMs } from './retry.js';
 import { StreamKeeper } from './stream-keeper.js';
 import type { World } from './world.js';
@@ -14,6 +16,7 @@ import type { World } from './world.js';
 export class Run {
   readonly world: World;
   readonly record: MigrationRecord;
+  readonly publisher: Publisher;
   links: readonly Link[] = [];
   forward: StreamKeeper[] = [];
   reverse: StreamKeeper[] = [];
@@ -32,6 +35,7 @@ export class Run {
 
   constructor(world: World, record: MigrationRecord, onChange: (run: Run) => void) {
     this.world = world;
+    this.publisher = new Publisher(world.topology, world.store);
     this.record = record;
     this.#onChange = onChange;
   }
@@ -44,6 +48,8 @@ export class Run {
   /** Called by the loop before each phase. */
   beginPhase(): void {
     this.#phaseEnd = new AbortController();
+    // One listener for each act under way: many copies, streams and waits at once are no leak.
+    setMaxListeners(0, this.signal);
     this.waitingFor = undefined;
     if (this.stopping.signal.aborted) this.interrupt(new Interrupted('the proxy stops'));
     else if (this.isAbortAsked) this.interrupt(new Interrupted('abort was asked for'));
@@ -104,11 +110,8 @@ export class Run {
   }
 
   /** Stores the topology that `change` makes of the current one, then publishes it: no session sees what a crash would forget. */
-  async publish(change: (current: Snapshot) => Snapshot): Promise<void> {
-    const { topology, store } = this.world;
-    const next = change(topology.current);
-    await store.compareAndSwap(next.database, topology.current.epoch, next);
-    topology.publish(next);
+  publish(change: (current: Snapshot) => Snapshot): Promise<void> {
+    return this.publisher.publish(change);
   }
 
   async readLinks(): Promise<readonly Link[]> {

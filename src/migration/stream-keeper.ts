@@ -28,6 +28,7 @@ export class StreamKeeper {
   #running: Promise<void> | undefined;
   readonly #waiters = new Set<Waiter>();
   #unknownErrors = 0;
+  #isGivenUp = false;
   #rowsBefore = 0;
   /** Times it was opened. */
   opened = 0;
@@ -63,6 +64,7 @@ export class StreamKeeper {
   /** Resolves once everything up to `position` is applied; rejects only when the keeper ends first. */
   waitFor(position: Position): Promise<void> {
     if (this.#stopping.signal.aborted) return Promise.reject(new Error('the change stream was stopped'));
+    if (this.#isGivenUp) return Promise.reject(this.lastError);
     return new Promise((resolve, reject) => {
       const waiter: Waiter = { position, resolve, reject };
       this.#waiters.add(waiter);
@@ -92,6 +94,7 @@ export class StreamKeeper {
           this.#unknownErrors = 0;
         }
         if (this.#isFinal(error)) {
+          this.#isGivenUp = true;
           this.#rejectWaiters(error);
           this.#onBroken(error);
           return;
