@@ -13,7 +13,7 @@ const FACTS_SQL = `
     'maxSlots', current_setting('max_replication_slots')::int, 'slots', (SELECT count(*) FROM pg_replication_slots),
     'maxSenders', current_setting('max_wal_senders')::int, 'senders', (SELECT count(*) FROM pg_stat_replication),
     'maxOrigins', coalesce(current_setting('max_active_replication_origins', true), current_setting('max_replication_slots'))::int,
-    'origins', (SELECT count(*) FROM pg_replication_origin_status),
+    'origins', (SELECT count(*) FROM pg_replication_origin),
     'user', current_user, 'isSuperuser', r.rolsuper, 'mayReplicate', r.rolsuper OR r.rolreplication,
     'mayCreate', has_database_privilege(current_database(), 'CREATE'),
     'mayUseOrigins', (SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_proc
