@@ -57,6 +57,8 @@ export interface BackendQuery {
 
 export interface RowSink {
   onColumns(columns: readonly ResultColumn[]): void;
+  /** COPY TO STDOUT begins (0 text, 1 binary); each CopyData then comes as a row of one field. */
+  onCopyOut?(format: number, columnCount: number): void;
   /** Field buffers are valid after the call. Returns false to stop reading until `resume()`. */
   onRow(fields: RowFields): boolean;
   onCommandTag(tag: string): void;

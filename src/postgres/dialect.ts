@@ -4,6 +4,7 @@ import type { Dialect, TransactionWords } from '../proxy/dialect.js';
 import { createPassThroughRouter, createPostgresRouter } from '../routing/postgres-router.js';
 import { connectBackend } from './backend.js';
 import { readKeyspace } from './catalog.js';
+import { postgresValues } from './values.js';
 import { encodeCopyFail, encodeQuery } from './frontend-messages.js';
 
 /** Parameters of the startup packet that are no settings (PostgreSQL manual 55.7, StartupMessage). */
@@ -41,6 +42,7 @@ export const postgresDialect: Dialect = {
   sumTags,
   copyPayload: (frame) => frame.subarray(5),
   copyFail: (reason) => encodeCopyFail(reason),
+  mergeValues: (keyspace) => postgresValues(keyspace.enums),
   createRouter: (keyspace, limits: LimitsConfig) => createPostgresRouter(keyspace, limits),
   createPassThroughRouter: (database, limits: LimitsConfig) => createPassThroughRouter(database, limits),
   readKeyspace: (rows, database) => readKeyspace(rows, database.name, database.home, database.tables),

@@ -9,6 +9,7 @@ import { ServerFailure } from '../pool/backend.js';
 import { decodeDataRow, decodeParameterDescription, decodeRowDescription } from './backend-messages.js';
 import type { Taker } from './exchange.js';
 import { BACKEND } from './messages.js';
+import { HEADER_BYTES } from './wire.js';
 
 /** Takers of the proxy's own statements. */
 
@@ -28,8 +29,14 @@ export class RowTaker implements Taker {
   take(code: number, buffer: Buffer, start: number, end: number): void {
     if (code === BACKEND.DataRow) {
       if (!this.#sink.onRow(decodeDataRow(buffer.subarray(start, end)))) this.#onSlow();
+    } else if (code === BACKEND.CopyData) {
+      if (!this.#sink.onRow([buffer.subarray(start + HEADER_BYTES, end)])) this.#onSlow();
     } else if (code === BACKEND.RowDescription)
       this.#sink.onColumns(decodeRowDescription(buffer.subarray(start, end)));
+    else if (code === BACKEND.CopyOutResponse) {
+      const body = start + HEADER_BYTES;
+      this.#sink.onCopyOut?.(buffer.readInt8(body), buffer.readInt16BE(body + 1));
+    }
   }
 
   local(): void {}

@@ -9,6 +9,7 @@ import type { ShardName } from '../topology/ring.js';
 import { servingShards } from '../topology/snapshot.js';
 import type { DecisionLog } from '../topology/store.js';
 import type { Topology } from '../topology/topology.js';
+import type { MergeValues } from './merge-values.js';
 import type { Dialect } from './dialect.js';
 import { DatabaseCounters } from './counters.js';
 import { TemplateCounts } from './templates.js';
@@ -35,6 +36,7 @@ export class Database {
   readonly #pools = new Map<string, Pool>();
   #router: StatementRouter | undefined;
   #loading: Promise<StatementRouter> | undefined;
+  #mergeValues: MergeValues | undefined;
   #isPaused = false;
   /** What servers report for clients with these startup settings. */
   readonly knownParameters = new LRUCache<string, ReadonlyMap<string, string>>({ max: 500, ttl: 60_000 });
@@ -88,6 +90,12 @@ export class Database {
     return [...this.#pools.values()];
   }
 
+  /** For merging rows; made of the keyspace that the router has. */
+  get mergeValues(): MergeValues {
+    this.#mergeValues ??= this.dialect.mergeValues(this.#router!.keyspace);
+    return this.#mergeValues;
+  }
+
   get isPaused(): boolean {
     return this.#isPaused;
   }
@@ -124,6 +132,7 @@ export class Database {
         );
         if (this.#router === undefined) this.#router = this.dialect.createRouter(keyspace, this.limits);
         else this.#router.keyspace = keyspace;
+        this.#mergeValues = undefined;
         return this.#router;
       } catch (thrown) {
         if (thrown instanceof OperatingError && thrown.code === 'configuration') throw thrown;

@@ -1,6 +1,7 @@
 import type { DatabaseConfig, LimitsConfig } from '../config/config.js';
 import type { BackendConnector } from '../pool/backend.js';
 import type { Step } from '../pool/request.js';
+import type { MergeValues } from './merge-values.js';
 import type { StatementRouter } from '../routing/router.js';
 import type { Keyspace } from '../topology/keyspace.js';
 
@@ -43,6 +44,8 @@ export interface Dialect {
   /** What a CopyData frame carries. */
   copyPayload(frame: Buffer): Buffer;
   copyFail(reason: string): Buffer;
+  /** Arithmetic on values for merging. */
+  mergeValues(keyspace: Keyspace): MergeValues;
   /** Router of a sharded database. */
   createRouter(keyspace: Keyspace, limits: LimitsConfig): StatementRouter;
   /** Router of a database with one shard and no tables: only transaction and session facts, refuses nothing. */

@@ -13,6 +13,8 @@ export interface GatherSink {
   /** False: stop reading this part until it is resumed. */
   onRow(part: number, fields: RowFields): boolean;
   onPartEnd(part: number): void;
+  /** COPY TO STDOUT begins; its rows come as rows of one field. */
+  onCopyOut?(format: number, columnCount: number): void;
 }
 
 export interface GatherOutcome {
@@ -43,6 +45,7 @@ export function gather(parts: readonly Part[], sink: GatherSink, cancel: (backen
           if (error === undefined) sink.onColumns(part, columns);
         },
         onRow: (fields) => (error === undefined && broken === undefined ? sink.onRow(part, fields) : true),
+        onCopyOut: (format, columnCount) => sink.onCopyOut?.(format, columnCount),
         onCommandTag: (tag) => {
           tags[part] = tag;
         },

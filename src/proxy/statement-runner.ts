@@ -6,7 +6,7 @@ import type { Ticket } from '../topology/gate.js';
 import type { CopySplitter } from './copy-in.js';
 import { copyIn } from './copy-in.js';
 import { type Execution, type SessionContext, type Way, isWrite } from './execution.js';
-import { gatherRead } from './gather-read.js';
+import { gatherRead, refuseSpent } from './gather-read.js';
 import { gatherWrite, runOnEach } from './gather-write.js';
 import type { PreparedStatements } from './prepared.js';
 import { relayStatement } from './relay-statement.js';
@@ -102,6 +102,7 @@ export class StatementRunner {
 
   async #statement(execution: Execution): Promise<void> {
     const { plan } = execution.planned;
+    refuseSpent(execution);
     const router = await this.#context.database.router();
     const ticket: Ticket = this.#transaction?.ticket ?? { touches: [] };
     const way = await this.#enter(execution, router, ticket);

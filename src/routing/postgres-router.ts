@@ -178,9 +178,9 @@ class PostgresRouter implements StatementRouter {
     if (placement.type === 'shard')
       return this.#textByHand(statement, origin, foreignRanges(snapshot, shard));
     if (origin.recipe === undefined || placement.type === 'key-by-hand') return statement.sql;
-    // On one shard the keys' rows are all its own, so nothing has to be left out.
-    const foreign =
-      route.shards.length > 1 || placement.type === 'every' ? foreignRanges(snapshot, shard) : [];
+    // On one shard the keys' rows are all its own: nothing is left out and nothing merged.
+    if (placement.type === 'keys' && route.shards.length === 1) return statement.sql;
+    const foreign = foreignRanges(snapshot, shard);
     return this.#textOf(origin, origin.recipe, origin.ranges, foreign, statement);
   }
 

@@ -1,0 +1,198 @@
+import { OperatingError, unsupported } from '../lib/errors.js';
+import type { Backend, ResultColumn, RowFields } from '../pool/backend.js';
+import { ServerFailure } from '../pool/backend.js';
+import type { Pool } from '../pool/pool.js';
+import { limitsOf } from '../routing/limit.js';
+import type { Merge } from '../routing/plan.js';
+import type { Execution, SessionContext, Way } from './execution.js';
+import { type GatherOutcome, type GatherSink, type Part, gather } from './gather.js';
+import { parameterTypes, partsOf } from './gather-write.js';
+import { lostConnection } from './lost-connection.js';
+import { RowMerger } from './merge.js';
+import type { Transaction } from './transaction.js';
+
+/** Runs a read on all shards of its route and gives the client one answer. */
+export async function gatherRead(
+  context: SessionContext,
+  transaction: Transaction | undefined,
+  execution: Execution,
+  way: Way,
+): Promise<void> {
+  context.database.counters.scatter++;
+  const { plan } = execution.planned;
+  const lent: { backend: Backend; pool: Pool }[] = [];
+  const act = plan.copy?.direction === 'out' ? copyOut : mergeRows;
+  try {
+    const formats = plan.merge === undefined ? execution.resultFormats : RowMerger.shardFormats(plan.merge, execution.resultFormats);
+    const parts =
+      transaction === undefined
+        ? await lendParts(context, execution, way, formats, lent)
+        : await partsOf(context, transaction, execution, way, formats);
+    await execution.answerLocally?.();
+    await act(context, execution, parts);
+  } catch (thrown) {
+    if (transaction !== undefined) transaction.isFailed = true;
+    throw thrown;
+  } finally {
+    for (const { backend, pool } of lent) context.lanes.giveBack(backend, pool);
+  }
+}
+
+/** Outside a transaction: one backend of each shard, lent in ascending order. */
+async function lendParts(
+  context: SessionContext,
+  execution: Execution,
+  way: Way,
+  resultFormats: readonly number[],
+  lent: { backend: Backend; pool: Pool }[],
+): Promise<Part[]> {
+  const types = await parameterTypes(context, undefined, execution);
+  const queries = way.route.shards.map((shard) => ({
+    sql: way.router.sqlFor(execution.planned, way.route, shard, way.snapshot),
+    parameters: execution.parameters,
+    parameterTypes: types,
+    resultFormats,
+  }));
+  for (const shard of way.route.shards) lent.push(await context.lanes.borrow(shard));
+  return lent.map(({ backend }, index) => ({ backend, before: context.settings.replay(backend), query: queries[index]! }));
+}
+
+async function mergeRows(context: SessionContext, execution: Execution, parts: readonly Part[]): Promise<void> {
+  const { merge } = execution.planned.plan;
+  if (merge === undefined) throw unsupported('this statement over several shards', 'Give the shard key one value.');
+  const answer = new MergedAnswer(context, execution, merge, parts);
+  throwIfFailed(await gather(parts, answer, (backend) => context.lanes.cancelOn(backend)));
+  answer.finish();
+}
+
+/** Feeds the merger and sends what comes out of it. */
+class MergedAnswer implements GatherSink {
+  readonly #context: SessionContext;
+  readonly #execution: Execution;
+  readonly #merge: Merge;
+  readonly #parts: readonly Part[];
+  #merger: RowMerger | undefined;
+  #failure: unknown;
+  #sent = 0;
+  #isSuspended = false;
+
+  constructor(context: SessionContext, execution: Execution, merge: Merge, parts: readonly Part[]) {
+    this.#context = context;
+    this.#execution = execution;
+    this.#merge = merge;
+    this.#parts = parts;
+  }
+
+  onColumns(_part: number, columns: readonly ResultColumn[]): void {
+    if (this.#merger !== undefined || this.#failure !== undefined) return;
+    this.#try(() => {
+      const { database, frontend } = this.#context;
+      const { planned, parameters, resultFormats, mode } = this.#execution;
+      this.#merger = new RowMerger({
+        merge: this.#merge,
+        columns,
+        clientFormats: resultFormats,
+        values: database.mergeValues,
+        limits: limitsOf(this.#merge, planned, parameters),
+        parts: this.#parts.length,
+        maxRows: database.limits.maxMergeRows,
+      });
+      if (mode === 'query') frontend.send(frontend.answers.rowDescription(this.#merger.outputColumns, []));
+    });
+  }
+
+  onRow(part: number, fields: RowFields): boolean {
+    let canGoOn = true;
+    this.#try(() => {
+      canGoOn = this.#merger!.push(part, fields);
+      canGoOn = this.#send() && canGoOn;
+    });
+    return canGoOn;
+  }
+
+  onPartEnd(part: number): void {
+    this.#try(() => {
+      this.#merger?.endOf(part);
+      this.#send();
+    });
+  }
+
+  /** Sends the command's end, or throws what went wrong in merging. */
+  finish(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    const { answers } = this.#context.frontend;
+    if (this.#isSuspended && this.#execution.portal !== undefined) this.#execution.portal.isSpent = true;
+    this.#context.frontend.send(this.#isSuspended ? answers.portalSuspended() : answers.commandComplete(`SELECT ${this.#sent}`));
+  }
+
+  /** False: the client is slow. */
+  #send(): boolean {
+    const { frontend } = this.#context;
+    const { maxRows } = this.#execution;
+    let isFast = true;
+    for (const row of this.#merger?.take() ?? []) {
+      if (maxRows > 0 && this.#sent >= maxRows) {
+        this.#isSuspended = true;
+        break;
+      }
+      this.#sent++;
+      isFast = frontend.send(frontend.answers.dataRow(row)) && isFast;
+    }
+    for (const part of this.#merger?.resumable() ?? []) if (isFast) this.#parts[part]!.backend.resume();
+    return isFast;
+  }
+
+  /** A failure of the merge must not unwind into the backend that called; the rest of the rows is read and thrown away. */
+  #try(act: () => void): void {
+    if (this.#failure !== undefined) return;
+    try {
+      act();
+    } catch (thrown) {
+      this.#failure = thrown;
+      for (const { backend } of this.#parts) if (backend.isBusy) this.#context.lanes.cancelOn(backend);
+    }
+  }
+}
+
+/** COPY … TO STDOUT: one shard's rows after the other's, one header. */
+async function copyOut(context: SessionContext, execution: Execution, parts: readonly Part[]): Promise<void> {
+  const { frontend, database } = context;
+  const copy = execution.planned.plan.copy!;
+  if (copy.format === 'binary' && parts.length > 1) {
+    throw unsupported('binary COPY TO over several shards', 'Use the text or csv format.');
+  }
+  const tags: (string | undefined)[] = [];
+  for (const [index, part] of parts.entries()) {
+    let isHeader = copy.hasHeader && index > 0;
+    const sink: GatherSink = {
+      onColumns: () => {},
+      onCopyOut: (format, columnCount) => {
+        if (index === 0) frontend.send(frontend.answers.copyOutResponse(format, columnCount));
+      },
+      onRow: (_part, [bytes]) => {
+        if (!isHeader) return frontend.send(frontend.answers.copyData(bytes!));
+        isHeader = false;
+        return true;
+      },
+      onPartEnd: () => {},
+    };
+    const outcome = await gather([part], sink, (backend) => context.lanes.cancelOn(backend));
+    throwIfFailed(outcome);
+    tags.push(...outcome.tags);
+  }
+  frontend.send(frontend.answers.copyDone());
+  frontend.send(frontend.answers.commandComplete(database.dialect.sumTags(tags)));
+}
+
+function throwIfFailed(outcome: GatherOutcome): void {
+  if (outcome.error !== undefined) throw new ServerFailure(outcome.error);
+  if (outcome.broken !== undefined) throw lostConnection(outcome.broken.backend.shard, outcome.broken.error, false);
+}
+
+/** A portal whose rows were merged here cannot be continued. */
+export function refuseSpent(execution: Execution): void {
+  if (execution.portal?.isSpent !== true) return;
+  throw new OperatingError('unsupported', 'fetching more rows from a portal over several shards', {
+    hint: 'Fetch all rows at once (no row limit in Execute), or page with ORDER BY and LIMIT.',
+  });
+}
