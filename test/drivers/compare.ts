@@ -74,7 +74,12 @@ export function errorFields(thrown: unknown): Record<string, unknown> {
   };
   return Object.fromEntries(
     names
-      .map((name) => [name, error[name] ?? error[aliases[name] ?? name]])
+      .map((name) => [name, withoutNumber(error[name] ?? error[aliases[name] ?? name])])
       .filter(([, value]) => value !== undefined),
   );
+}
+
+/** Temporary schemas are numbered by the server's backend. */
+function withoutNumber(value: unknown): unknown {
+  return typeof value === 'string' ? value.replace(/pg_temp_\d+/, 'pg_temp') : value;
 }

@@ -5,7 +5,6 @@ type Script = {
   readonly name: string;
   readonly frames: readonly Buffer[];
   readonly readies: number;
-  readonly sessionOnly?: boolean;
 };
 
 const {
@@ -214,7 +213,6 @@ const SCRIPTS: readonly Script[] = [
       query('SELECT * FROM w'),
     ],
     readies: 3,
-    sessionOnly: true,
   },
   {
     name: 'a notice between the rows',
@@ -238,7 +236,6 @@ const SCRIPTS: readonly Script[] = [
       query('SELECT 1'),
     ],
     readies: 2,
-    sessionOnly: true,
   },
   {
     name: 'many requests written at once',
@@ -257,14 +254,13 @@ const SCRIPTS: readonly Script[] = [
       query('CLOSE k; COMMIT'),
     ],
     readies: 7,
-    sessionOnly: true,
   },
 ];
 
 /** What differs from connection to connection is left out: names of source lines, transaction numbers, function results of random(). */
 function shown(message: wire.Message): string {
   if (message.type === 'E' || message.type === 'N') {
-    const { L: _line, ...fields } = wire.fieldsOf(message);
+    const { L: _line, F: _file, R: _routine, ...fields } = wire.fieldsOf(message);
     return `${message.type} ${JSON.stringify(fields)}`;
   }
   // RowDescription names the oid of a table, which is another one each time for a temporary table.
@@ -286,7 +282,6 @@ function describeColumns(body: Buffer): string {
 
 const operations: Operation[] = SCRIPTS.map((script) => ({
   name: script.name,
-  sessionOnly: script.sessionOnly ?? false,
   run: async (url: string) => {
     const client = await wire.WireClient.login(url);
     try {
