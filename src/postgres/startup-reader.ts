@@ -12,9 +12,22 @@ export class ClientGone extends Error {}
 /** Reads the packets of the login one by one and leaves all later bytes in the socket. */
 export class StartupReader {
   readonly #socket: Socket;
+  #hasChanged = false;
+  #wake: (() => void) | undefined;
+  readonly #changed = () => {
+    this.#hasChanged = true;
+    this.#wake?.();
+  };
 
   constructor(socket: Socket) {
     this.#socket = socket;
+    // One listener for the whole login: each new one would be called at once for bytes that are too few.
+    socket.on('readable', this.#changed).on('end', this.#changed).on('close', this.#changed);
+  }
+
+  /** Leaves the socket to whoever reads it next. */
+  detach(): void {
+    this.#socket.off('readable', this.#changed).off('end', this.#changed).off('close', this.#changed);
   }
 
   /** The first byte of what comes, left where it is. */
@@ -66,14 +79,13 @@ export class StartupReader {
     }
   }
 
-  #moreBytes(): Promise<void> {
-    const socket = this.#socket;
-    return new Promise((resolve) => {
-      const wake = () => {
-        socket.off('readable', wake).off('end', wake).off('close', wake);
-        resolve();
-      };
-      socket.on('readable', wake).on('end', wake).on('close', wake);
-    });
+  async #moreBytes(): Promise<void> {
+    if (!this.#hasChanged) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
+    }
+    this.#hasChanged = false;
   }
 }

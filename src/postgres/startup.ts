@@ -89,6 +89,7 @@ class Arrival {
     const packet = await this.#startupPacket();
     if (packet.type === 'CancelRequest') {
       this.#options.cancel(packet);
+      this.#reader.detach();
       this.#socket.end();
       this.#socket.resume();
       return undefined;
@@ -122,6 +123,7 @@ class Arrival {
       this.destroy();
       return;
     }
+    this.#reader.detach();
     socket.end(encodeError(error, 'FATAL'));
     socket.resume();
     const linger = setTimeout(() => socket.destroy(), LINGER_MS);
@@ -170,6 +172,7 @@ class Arrival {
   }
 
   async #encrypt(tls: ServerTls): Promise<TLSSocket> {
+    this.#reader.detach();
     const secure = await tls.upgrade(this.#socket);
     if (secure === undefined) throw new ClientGone('the TLS handshake failed');
     this.#socket = secure;
@@ -223,6 +226,7 @@ class Arrival {
   }
 
   #frontend(identity: ClientIdentity): Frontend {
+    this.#reader.detach();
     return new PostgresFrontend(this.#socket, identity, {
       limits: this.#limits,
       maxRequestBytes: this.#options.limits.maxRequestBytes,
