@@ -140,6 +140,7 @@ class CopyLane implements RelaySink {
   readonly #onFailure: (reason: unknown) => void;
   #pending: Buffer[] = [];
   #isCopying = false;
+  #lastBytes: Buffer = Buffer.alloc(0);
   #tag = '';
   #started: { resolve: (response: Buffer) => void; reject: (reason: unknown) => void } | undefined;
   #failure: unknown;
@@ -194,16 +195,16 @@ class CopyLane implements RelaySink {
     this.#isCopying = false;
   }
 
+  /** The CopyInResponse comes here before `onCopyIn` says what it was. */
   onBytes(chunk: Buffer): boolean {
-    if (this.#isCopying && this.#started !== undefined) {
-      this.#started.resolve(Buffer.from(chunk));
-      this.#started = undefined;
-    }
+    this.#lastBytes = Buffer.from(chunk);
     return true;
   }
 
   onCopyIn(): void {
     this.#isCopying = true;
+    this.#started?.resolve(this.#lastBytes);
+    this.#started = undefined;
   }
 
   onCommandTag(tag: string): void {

@@ -81,10 +81,18 @@ export function cannotAverage(typeOid: number): Error {
   return unsupported(`avg over several shards of values whose sum has type ${typeOid}`, 'Cast the argument to numeric or double precision.');
 }
 
+/** What a merge knows of the shards' columns. */
+export interface Described {
+  readonly merge: Merge;
+  readonly columns: readonly ResultColumn[];
+  readonly values: MergeValues;
+}
+
 /** The type of a column that is to be compared. Throws `unsupported` for types whose order or equality we do not know. */
-export function comparableAt(columns: readonly ResultColumn[], index: number, values: MergeValues, what: string): ComparableType {
+export function comparableAt({ merge, columns, values }: Described, index: number, what: string): ComparableType {
   const column = columnAt(columns, index);
-  const comparable = values.comparable(column.typeOid);
+  const labels = merge.enums?.get(index);
+  const comparable = labels === undefined ? values.comparable(column.typeOid) : values.enumOf(labels);
   if (comparable !== undefined) return comparable;
   throw unsupported(`${what} of values of type ${column.typeOid} over several shards`, 'Cast it to text with COLLATE "C", or to a number or date; or give the shard key one value.');
 }

@@ -1,10 +1,10 @@
 import { unsupported } from '../lib/errors.js';
-import type { ResultColumn, RowFields } from '../pool/backend.js';
+import type { RowFields } from '../pool/backend.js';
 import type { MergeCast, MergeColumn } from '../routing/plan.js';
 import type { MergerOptions, Merging } from './merge.js';
-import { cannotAverage, columnAt, comparableAt, orderCompare, refuseCollated, shardFormats } from './merge-columns.js';
+import { cannotAverage, columnAt, comparableAt, type Described, orderCompare, refuseCollated, shardFormats } from './merge-columns.js';
 import { tooManyRows } from './merge-rows.js';
-import type { MergeValues, TypedValue } from './merge-values.js';
+import type { ComparableType, MergeValues, TypedValue } from './merge-values.js';
 
 /** One value of a group, fed by the group's rows. */
 interface Cell {
@@ -40,10 +40,10 @@ export class GroupMerge implements Merging {
   constructor(options: MergerOptions, groupBy: readonly number[]) {
     this.#options = options;
     this.#running = options.parts;
-    const { merge, columns, values, clientFormats } = options;
+    const { merge, clientFormats } = options;
     const formats = shardFormats(merge, clientFormats);
     const shardFormat = (column: number) => formats[column] ?? 0;
-    const types = groupBy.map((column) => ({ column, type: comparableAt(columns, column, values, 'GROUP BY') }));
+    const types = groupBy.map((column) => ({ column, type: comparableAt(options, column, 'GROUP BY') }));
     this.#keyOf = (fields) =>
       types
         .map(({ column, type }) => {
@@ -54,11 +54,11 @@ export class GroupMerge implements Merging {
         })
         .join('');
     const clientFormat = (index: number) => (clientFormats.length === 1 ? clientFormats[0]! : (clientFormats[index] ?? 0));
-    this.#output = merge.output.map((column, index) => maker(column, columns, values, shardFormat, clientFormat(index)));
+    this.#output = merge.output.map((column, index) => maker(column, options, shardFormat, clientFormat(index)));
     this.#sort = merge.orderBy.map((order) => {
       const column = order.value ?? { type: 'pass', column: order.column };
-      if (column.type === 'pass') refuseCollated(comparableAt(columns, column.column, values, 'ORDER BY'), order.byteOrder, 'ORDER BY');
-      return maker(column, columns, values, shardFormat, 0);
+      if (column.type === 'pass') refuseCollated(comparableAt(options, column.column, 'ORDER BY'), order.byteOrder, 'ORDER BY');
+      return maker(column, options, shardFormat, 0);
     });
   }
 
@@ -140,41 +140,39 @@ export class GroupMerge implements Merging {
 
 type ShardFormat = (column: number) => number;
 
-function maker(made: MergeColumn, columns: readonly ResultColumn[], values: MergeValues, shardFormat: ShardFormat, clientFormat: number): Maker {
+function maker(made: MergeColumn, described: Described, shardFormat: ShardFormat, clientFormat: number): Maker {
   switch (made.type) {
     case 'rest':
       throw new TypeError('groups name their columns');
     case 'pass':
-      return chooser(made.column, columns, values, shardFormat, () => false, 'pass');
+      return chooser(made.column, described, shardFormat, () => false, 'pass');
     case 'min':
     case 'max': {
-      const type = comparableAt(columns, made.column, values, made.type);
+      const type = comparableAt(described, made.column, made.type);
       refuseCollated(type, made.byteOrder, made.type);
       const sign = made.type === 'min' ? -1 : 1;
-      return chooser(made.column, columns, values, shardFormat, (next, kept) => sign * type.compare(next, kept) > 0, 'compare');
+      return chooser(made.column, described, shardFormat, (next, kept) => sign * type.compare(next, kept) > 0, 'compare');
     }
     case 'bool-and':
     case 'bool-or': {
       const wanted = made.type === 'bool-or';
-      return chooser(made.column, columns, values, shardFormat, (next, kept) => next !== kept && next === wanted, 'compare');
+      return chooser(made.column, described, shardFormat, (next, kept) => next !== kept && next === wanted, 'compare');
     }
     case 'count':
     case 'sum':
-      return adder(made.column, made.cast, columns, values, clientFormat);
+      return adder(made.column, made.cast, described, clientFormat);
     case 'avg':
-      return averager(made.sum, made.count, made.cast, columns, values, clientFormat);
+      return averager(made.sum, made.count, made.cast, described, clientFormat);
   }
 }
 
 /** Keeps one of the fields as it came: the first, or the one that `isBetter` prefers. NULLs give way. */
-function chooser(column: number, columns: readonly ResultColumn[], values: MergeValues, shardFormat: ShardFormat, isBetter: (next: unknown, kept: unknown) => boolean, use: 'pass' | 'compare'): Maker {
-  const { typeOid } = columnAt(columns, column);
-  const type = values.comparable(typeOid);
-  if (type === undefined && use === 'compare') throw unsupported(`an aggregate of type ${typeOid} over several shards`);
+function chooser(column: number, described: Described, shardFormat: ShardFormat, isBetter: (next: unknown, kept: unknown) => boolean, use: 'pass' | 'compare'): Maker {
+  const type = use === 'compare' ? comparableAt(described, column, 'an aggregate') : knownType(described, column);
   const decode = (bytes: Buffer) => type?.decode(bytes, shardFormat(column));
   return {
-    compare: (a, b) => (type === undefined ? comparableAt(columns, column, values, 'ORDER BY').compare(a, b) : type.compare(a, b)),
-    keyOf: (value) => comparableAt(columns, column, values, 'DISTINCT').keyOf(value),
+    compare: (a, b) => (type ?? comparableAt(described, column, 'ORDER BY')).compare(a, b),
+    keyOf: (value) => (type ?? comparableAt(described, column, 'DISTINCT')).keyOf(value),
     make: () => {
       let kept: Buffer | undefined;
       let keptValue: unknown;
@@ -198,8 +196,14 @@ function chooser(column: number, columns: readonly ResultColumn[], values: Merge
   };
 }
 
+/** The type of a column that only passes, as long as nobody wants to compare it. */
+function knownType({ merge, columns, values }: Described, column: number): ComparableType | undefined {
+  const labels = merge.enums?.get(column);
+  return labels === undefined ? values.comparable(columnAt(columns, column).typeOid) : values.enumOf(labels);
+}
+
 /** Texts of computed columns, since they are asked for as text. */
-function decoded(column: number, columns: readonly ResultColumn[], values: MergeValues): { typeOid: number; decode: (bytes: Buffer) => unknown; add: (a: unknown, b: unknown) => unknown } {
+function decoded(column: number, { columns, values }: Described): { typeOid: number; decode: (bytes: Buffer) => unknown; add: (a: unknown, b: unknown) => unknown } {
   const { typeOid } = columnAt(columns, column);
   const add = values.adder(typeOid);
   const type = values.comparable(typeOid);
@@ -207,8 +211,9 @@ function decoded(column: number, columns: readonly ResultColumn[], values: Merge
   return { typeOid, add, decode: (bytes) => type.decode(bytes, 0) };
 }
 
-function adder(column: number, cast: MergeCast | undefined, columns: readonly ResultColumn[], values: MergeValues, clientFormat: number): Maker {
-  const { typeOid, decode, add } = decoded(column, columns, values);
+function adder(column: number, cast: MergeCast | undefined, described: Described, clientFormat: number): Maker {
+  const { values } = described;
+  const { typeOid, decode, add } = decoded(column, described);
   const finish = (sum: unknown): TypedValue => (cast === undefined ? { typeOid, value: sum } : values.cast({ typeOid, value: sum }, cast));
   return {
     ...comparing(cast === undefined ? typeOid : values.typeOfCast(cast).typeOid, values),
@@ -228,8 +233,9 @@ function adder(column: number, cast: MergeCast | undefined, columns: readonly Re
   };
 }
 
-function averager(sumColumn: number, countColumn: number, cast: MergeCast | undefined, columns: readonly ResultColumn[], values: MergeValues, clientFormat: number): Maker {
-  const { typeOid, decode, add } = decoded(sumColumn, columns, values);
+function averager(sumColumn: number, countColumn: number, cast: MergeCast | undefined, described: Described, clientFormat: number): Maker {
+  const { values } = described;
+  const { typeOid, decode, add } = decoded(sumColumn, described);
   const average = values.averager(typeOid);
   if (average === undefined) throw cannotAverage(typeOid);
   const finish = (sum: unknown, count: bigint): TypedValue => {

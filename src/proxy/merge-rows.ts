@@ -160,10 +160,11 @@ function formatOf(formats: readonly number[], column: number): number {
   return formats.length === 1 ? formats[0]! : (formats[column] ?? 0);
 }
 
-function sortColumns({ merge, columns, values, clientFormats }: MergerOptions): SortColumn[] {
+function sortColumns(options: MergerOptions): SortColumn[] {
+  const { merge, clientFormats } = options;
   const formats = shardFormats(merge, clientFormats);
   return merge.orderBy.map((order) => {
-    const type = comparableAt(columns, order.column, values, 'ORDER BY');
+    const type = comparableAt(options, order.column, 'ORDER BY');
     refuseCollated(type, order.byteOrder, 'ORDER BY');
     const format = formatOf(formats, order.column);
     return {
@@ -178,9 +179,10 @@ function sortColumns({ merge, columns, values, clientFormats }: MergerOptions): 
 }
 
 /** A text that is the same for rows that are equal in all output columns. */
-function distinctKey({ merge, columns, values, clientFormats }: MergerOptions, from: number): (fields: RowFields) => string {
+function distinctKey(options: MergerOptions, from: number): (fields: RowFields) => string {
+  const { merge, columns, clientFormats } = options;
   const formats = shardFormats(merge, clientFormats);
-  const types = columns.slice(from).map((_, index) => comparableAt(columns, from + index, values, 'DISTINCT'));
+  const types = columns.slice(from).map((_, index) => comparableAt(options, from + index, 'DISTINCT'));
   return (fields) =>
     types
       .map((type, index) => {

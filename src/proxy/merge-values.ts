@@ -22,6 +22,8 @@ export interface TypedValue {
 export interface MergeValues {
   /** undefined: values of this type cannot be compared by us. */
   comparable(typeOid: number): ComparableType | undefined;
+  /** An enum type with these labels, in their order. */
+  enumOf(labels: readonly string[]): ComparableType;
   /** The sum of two values of a type that `sum()` gives; undefined when it cannot be added. */
   adder(typeOid: number): ((a: unknown, b: unknown) => unknown) | undefined;
   /** What `avg()` gives for a sum of this type: its type, and the value. undefined when that cannot be computed. */
@@ -31,7 +33,5 @@ export interface MergeValues {
   typeOfCast(to: MergeCast): { readonly typeOid: number; readonly typeSize: number };
   /** The type's fixed size, -1 when it has none (RowDescription). */
   sizeOf(typeOid: number): number;
-  /** Zero, true and the like for a count: the value of a bigint. */
-  bigint(value: bigint): unknown;
   encode(value: TypedValue, format: number): Buffer;
 }
