@@ -42,7 +42,7 @@ export const postgresDialect: Dialect = {
   sumTags,
   copyPayload: (frame) => frame.subarray(5),
   copyFail: (reason) => encodeCopyFail(reason),
-  mergeValues: (keyspace) => postgresValues(keyspace.enums),
+  mergeValues: () => postgresValues,
   createRouter: (keyspace, limits: LimitsConfig) => createPostgresRouter(keyspace, limits),
   createPassThroughRouter: (database, limits: LimitsConfig) => createPassThroughRouter(database, limits),
   readKeyspace: (rows, database) => readKeyspace(rows, database.name, database.home, database.tables),

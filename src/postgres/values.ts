@@ -10,19 +10,17 @@ const BOOL = 16;
 const NAME = 19;
 const TIME = 1083;
 
-/** Values of Postgres types for merging; `enums`: labels in their order by type oid. */
-export function postgresValues(enums: ReadonlyMap<number, readonly string[]> = new Map()): MergeValues {
-  return {
-    comparable: (typeOid) => COMPARABLE.get(typeOid) ?? enumType(enums.get(typeOid)),
-    adder: (typeOid) => ADDERS.get(typeOid),
-    averager,
-    cast,
-    typeOfCast: (to) => ({ typeOid: CAST_OIDS[to], typeSize: sizeOf(CAST_OIDS[to]) }),
-    sizeOf,
-    bigint: (value) => value,
-    encode,
-  };
-}
+/** Values of Postgres types, for merging. */
+export const postgresValues: MergeValues = {
+  comparable: (typeOid) => COMPARABLE.get(typeOid),
+  enumOf,
+  adder: (typeOid) => ADDERS.get(typeOid),
+  averager,
+  cast,
+  typeOfCast: (to) => ({ typeOid: CAST_OIDS[to], typeSize: sizeOf(CAST_OIDS[to]) }),
+  sizeOf,
+  encode,
+};
 
 function type<V>(decode: (bytes: Buffer, format: number) => V, compare: (a: V, b: V) => number, keyOf: (value: V) => string, isCollated = false): ComparableType {
   return { decode, compare, keyOf, isCollated } as ComparableType<V> as ComparableType;
@@ -99,8 +97,7 @@ function decimalKey(value: Decimal): string {
   return formatDecimal(value).replace(/\.?0+$/, '').replace(/^-0$/, '0');
 }
 
-function enumType(labels: readonly string[] | undefined): ComparableType | undefined {
-  if (labels === undefined) return undefined;
+function enumOf(labels: readonly string[]): ComparableType {
   const order = new Map(labels.map((label, index) => [label, index]));
   return type<number>((bytes) => order.get(bytes.toString('utf8')) ?? labels.length, ordered, String);
 }

@@ -13,7 +13,7 @@ import { namesOf, unwrap, walk } from '../sql/postgres-tree.js';
 import type { Table } from '../topology/keyspace.js';
 import { ConditionReader } from './conditions.js';
 import { type ColumnId, Facts } from './facts.js';
-import { columnBelow, type FromTree, namesBelow, settled, shapeOfTree } from './from-tree.js';
+import { columnBelow, type FromTree, namesBelow, settled, shapeOfTree, withoutNeedlessOuterJoins } from './from-tree.js';
 import {
   isSystemColumn,
   keyTypeOf,
@@ -93,9 +93,10 @@ export class Analysis {
     const { reader, handled, semijoins } = this.conditions(scope, env);
     const trees = (select.fromClause ?? []).map((item) => this.from(item, scope, facts, reader, env));
     reader.read(select.whereClause, facts);
+    const reduced = trees.map((tree) => withoutNeedlessOuterJoins(tree, facts));
     const solution = facts.solve();
     let shape = CONSTANT;
-    for (const tree of trees) shape = joined(shape, shapeOfTree(tree, env.keys), solution);
+    for (const tree of reduced) shape = joined(shape, shapeOfTree(tree, env.keys), solution);
     shape = this.joinSemijoins(shape, semijoins, env);
     const { withClause: _ctes, ...rest } = select;
     return { scope, facts, env, shape: this.subselects(rest, shape, { ...env, scope, facts }, handled) };

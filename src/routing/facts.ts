@@ -30,6 +30,11 @@ export class Facts {
     this.#pins.push(...other.#pins);
   }
 
+  /** Does a condition of this very level need the column to have a value? */
+  mentions(column: ColumnId): boolean {
+    return this.#equal.some(([a, b]) => a === column || b === column) || this.#pins.some(([pinned]) => pinned === column);
+  }
+
   solve(): Solution {
     const roots = new Map<ColumnId, ColumnId>();
     const find = (id: ColumnId): ColumnId => {

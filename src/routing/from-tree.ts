@@ -18,6 +18,22 @@ export type FromTree = {
   | { readonly type: 'full'; readonly left: FromTree; readonly right: FromTree; readonly facts: Facts }
 );
 
+/**
+ * Outer joins whose NULL rows a condition further out throws away are inner joins: then their ON clause holds for all rows.
+ * `facts`: what holds for every row that passes.
+ */
+export function withoutNeedlessOuterJoins(tree: FromTree, facts: Facts): FromTree {
+  if (tree.type === 'inner') {
+    return { ...tree, left: withoutNeedlessOuterJoins(tree.left, facts), right: withoutNeedlessOuterJoins(tree.right, facts) };
+  }
+  if (tree.type !== 'left') return tree;
+  const isInner = tree.right.sources.some((source) => [...(source.columns?.values() ?? [])].some((column) => column.id !== undefined && facts.mentions(column.id)));
+  if (!isInner) return { ...tree, left: withoutNeedlessOuterJoins(tree.left, facts), right: withoutNeedlessOuterJoins(tree.right, tree.inside) };
+  facts.include(tree.inside);
+  const { inside: _inside, ...rest } = tree;
+  return withoutNeedlessOuterJoins({ ...rest, type: 'inner', facts }, facts);
+}
+
 /** The shape of all joined rows. `outerKeys`: shard keys of the rows of outer levels. */
 export function shapeOfTree(tree: FromTree, outerKeys: readonly ColumnId[]): Shape {
   switch (tree.type) {

@@ -3,7 +3,7 @@ import { unsupported } from '../lib/errors.js';
 import { functionNameOf, plainTypeOf, walk } from '../sql/postgres-tree.js';
 import type { Level } from './analysis.js';
 import type { Recipe } from './draft.js';
-import { columnsIn, hasByteOrder, limitSource, sortItems } from './order.js';
+import { columnsIn, enumLabels, hasByteOrder, limitSource, sortItems } from './order.js';
 import type { Merge, MergeCast, MergeColumn, MergeOrder } from './plan.js';
 import { targetName } from './output-name.js';
 import { groupExpression, hasAggregate, isStar, targetOf } from './spread-select.js';
@@ -55,6 +55,7 @@ export function planGroups(
     output,
     names: targets.map(targetName),
     groupBy: parts.groupBy,
+    enums: parts.enums,
     distinct: clause.length > 0,
     orderBy,
     limit: limitSource(select.limitCount, statement),
@@ -71,6 +72,7 @@ class Parts {
   readonly targets: Node[] = [];
   readonly groupExpressions: Node[];
   readonly groupBy: readonly number[];
+  readonly enums = new Map<number, readonly string[]>();
   readonly #keys: string[] = [];
   readonly #groupKeys: ReadonlySet<string>;
   readonly #level: Level;
@@ -202,6 +204,9 @@ class Parts {
     const known = this.#keys.indexOf(key);
     if (known !== -1) return known;
     this.#keys.push(key);
+    const isChosen = 'FuncCall' in node && ['min', 'max'].includes(functionNameOf(node.FuncCall).name);
+    const labels = enumLabels(isChosen ? (node.FuncCall.args?.[0] ?? node) : node, this.#level, this.#statement);
+    if (labels !== undefined) this.enums.set(this.targets.length, labels);
     this.targets.push({ ResTarget: { name: `ringferry_${this.targets.length + 1}`, val: node } });
     return this.targets.length - 1;
   }

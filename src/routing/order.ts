@@ -64,6 +64,7 @@ export function hasByteOrder(node: Node, level: Level, statement: Statement, wha
       'Only byte order can be merged: write COLLATE "C".',
     );
   }
+  if (enumLabels(node, level, statement) !== undefined) return true;
   const columns = columnsIn(node, level);
   const sorts = (column: ScopeColumn | undefined) =>
     column?.column !== undefined && (column.column.hasByteOrder || !isText(column.column.typeOid));
@@ -85,6 +86,12 @@ export function hasByteOrder(node: Node, level: Level, statement: Statement, wha
 
 function isText(typeOid: number): boolean {
   return COLLATABLE.has(typeOid) || typeOid >= 16_384;
+}
+
+/** Labels of the enum column that an expression is, if it is one. */
+export function enumLabels(node: Node, level: Level, statement: Statement): readonly string[] | undefined {
+  const column = 'ColumnRef' in node ? columnsIn(node, level)[0]?.column : undefined;
+  return column === undefined ? undefined : statement.keyspace.enums?.get(column.typeOid);
 }
 
 export function columnsIn(tree: unknown, level: Level): (ScopeColumn | undefined)[] {

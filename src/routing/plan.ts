@@ -74,6 +74,8 @@ export interface Merge {
   /** Shard columns that make a group; undefined when nothing is grouped. An empty list: one group, always present. */
   readonly groupBy: readonly number[] | undefined;
   readonly distinct: boolean;
+  /** Shard columns of enum types, whose oids differ from shard to shard: their labels in order. */
+  readonly enums?: ReadonlyMap<number, readonly string[]>;
   readonly orderBy: readonly MergeOrder[];
   readonly limit: LimitSource | undefined;
   readonly offset: LimitSource | undefined;

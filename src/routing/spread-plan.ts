@@ -4,7 +4,7 @@ import { plainTypeOf } from '../sql/postgres-tree.js';
 import type { Level } from './analysis.js';
 import type { Recipe } from './draft.js';
 import { planGroups, refuseLooseText } from './group-plan.js';
-import { hasByteOrder, limitSource, type SortItem, sortItems } from './order.js';
+import { enumLabels, hasByteOrder, limitSource, type SortItem, sortItems } from './order.js';
 import type { Merge, MergeOrder } from './plan.js';
 import {
   checkWindows,
@@ -58,9 +58,17 @@ function planRows(select: SelectStmt, level: Level, statement: Statement): { mer
       byteOrder: hasByteOrder(expressionOf(item, targets), level, statement, 'ORDER BY'),
     }),
   );
+  const enums = new Map<number, readonly string[]>();
+  const note = (node: Node, column: number) => {
+    const labels = enumLabels(node, level, statement);
+    if (labels !== undefined) enums.set(column, labels);
+  };
+  items.forEach((item, index) => note(expressionOf(item, targets), columnOf(index)));
+  if (!hasStar) targets.forEach((target, index) => note(targetOf(target)!.val, hidden.length + index));
   const merge: Merge = {
     output: [{ type: 'rest', from: hidden.length }],
     groupBy: undefined,
+    enums,
     distinct: isDistinct(select, level),
     orderBy,
     limit: limitSource(select.limitCount, statement),
