@@ -43,6 +43,8 @@ export class ApplyTable {
   readonly #source: TableFacts;
   /** Which columns an old row carries when it is sent as its key only. */
   #isIdentity: readonly boolean[] = [];
+  /** Where the columns stand in what the server sends; undefined when it sends just them. */
+  #places: readonly number[] | undefined;
 
   /** `prefix`: unique among the tables of one stream. Throws when the two databases' tables are not alike. */
   constructor(task: CopyTask, source: TableFacts, target: TableFacts, prefix: string) {
@@ -59,9 +61,14 @@ export class ApplyTable {
 
   /** Throws when the table has changed since the stream began (hazard 18): a row's columns would be mixed up. */
   checkRelation(relation: RelationMessage): void {
+    const isGenerated = new Set(
+      this.#source.columns.filter((column) => column.isGenerated).map((column) => column.name),
+    );
+    const places = relation.columns.flatMap((column, place) => (isGenerated.has(column.name) ? [] : [place]));
+    const sent = places.map((place) => relation.columns[place]!);
     const isSame =
-      relation.columns.length === this.#columns.length &&
-      relation.columns.every((column, index) => {
+      sent.length === this.#columns.length &&
+      sent.every((column, index) => {
         const known = this.#columns[index]!;
         return (
           column.name === known.name &&
@@ -69,7 +76,8 @@ export class ApplyTable {
           column.typeModifier === known.typeModifier
         );
       });
-    this.#isIdentity = relation.columns.map((column) => column.isIdentity);
+    this.#places = places.length === relation.columns.length ? undefined : places;
+    this.#isIdentity = sent.map((column) => column.isIdentity);
     const needed = this.#shardKey === undefined ? this.#primaryKey : [...this.#primaryKey, this.#shardKey];
     const lost = needed.find((index) => this.#isIdentity[index] === false);
     if (isSame && lost !== undefined) throw this.#incomplete(lost);
@@ -85,14 +93,18 @@ export class ApplyTable {
 
   /** The steps that bring the target's rows to what the source's are after this change. */
   steps(change: RowChange): TableStep[] {
-    switch (change.type) {
-      case 'insert':
-        return this.#holds(change.after, undefined) ? [this.#insert(change.after, undefined)] : [];
-      case 'delete':
-        return this.#holds(change.before, undefined) ? [this.#delete(change.before)] : [];
-      case 'update':
-        return this.#update(change.after, this.#known(change.before, change.beforeKind));
+    if (change.type === 'delete') {
+      const before = this.#stored(change.before);
+      return this.#holds(before, undefined) ? [this.#delete(before)] : [];
     }
+    const after = this.#stored(change.after);
+    if (change.type === 'update') return this.#update(after, this.#known(change.before, change.beforeKind));
+    return this.#holds(after, undefined) ? [this.#insert(after, undefined)] : [];
+  }
+
+  /** Without what the target computes itself. */
+  #stored(tuple: Tuple): Tuple {
+    return this.#places === undefined ? tuple : this.#places.map((place) => tuple[place]);
   }
 
   /** The source emptied its table: everything that came from it goes. */
@@ -102,8 +114,9 @@ export class ApplyTable {
 
   /** In an old row of the key only, the other columns say NULL and mean nothing. */
   #known(before: Tuple | undefined, kind: 'full' | 'key' | 'none'): Tuple | undefined {
-    if (kind !== 'key') return before;
-    return before?.map((cell, index) => (this.#isIdentity[index] === true ? cell : undefined));
+    const stored = before === undefined ? undefined : this.#stored(before);
+    if (kind !== 'key') return stored;
+    return stored?.map((cell, index) => (this.#isIdentity[index] === true ? cell : undefined));
   }
 
   #update(after: Tuple, before: Tuple | undefined): TableStep[] {

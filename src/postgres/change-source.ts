@@ -30,11 +30,9 @@ export async function preparePublication(
     session,
     wanted.map((task) => task.table),
   );
-  for (const [index, facts] of tables.entries()) {
-    if (carriesEnough(facts, wanted[index]!)) continue;
-    await setFullIdentity(session, migration, facts);
-  }
-  await publish(session, migration, tables);
+  await createPublication(session, migration);
+  for (const [index, facts] of tables.entries())
+    await publishTable(session, migration, wanted[index]!, facts);
   const notes = await session.rows(
     'SELECT schema_name, table_name, identity, index_name FROM ringferry.identities WHERE migration = $1 ORDER BY 1, 2',
     [migration],
@@ -54,34 +52,69 @@ function carriesEnough(facts: TableFacts, task: CopyTask): boolean {
   return needed.every((name) => facts.identityColumns.includes(name));
 }
 
-async function setFullIdentity(session: EngineSession, migration: string, facts: TableFacts): Promise<void> {
+async function createPublication(session: EngineSession, migration: string): Promise<void> {
+  const name = publicationName(migration);
+  if ((await session.rows('SELECT FROM pg_publication WHERE pubname = $1', [name])).length > 0) return;
+  const version = Number(await session.value(`SELECT current_setting('server_version_num')`));
+  // From 18 on, a full row image must be published with its generated columns, or the table can no longer be updated.
+  const generated = version >= 180_000 ? ', publish_generated_columns = stored' : '';
+  await session.run(
+    `CREATE PUBLICATION ${quoteName(name)} WITH (publish = 'insert, update, delete, truncate'${generated})`,
+  );
+}
+
+/** The identity, the publication, and the proof that the table can still be written: all or nothing. */
+async function publishTable(
+  session: EngineSession,
+  migration: string,
+  task: CopyTask,
+  facts: TableFacts,
+): Promise<void> {
   const { schema, name } = facts.table;
+  const table = quoteTable(facts.table);
+  const isPublished = await session.rows(
+    'SELECT FROM pg_publication_tables WHERE pubname = $1 AND schemaname = $2 AND tablename = $3',
+    [publicationName(migration), schema, name],
+  );
+  const isEnough = carriesEnough(facts, task);
+  if (isPublished.length > 0 && isEnough) return;
   await withShortLocks(session, async () => {
-    await session.run(
-      `INSERT INTO ringferry.identities (migration, schema_name, table_name, identity, index_name)
-       VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-      [migration, schema, name, facts.identity, facts.identityIndex],
-    );
-    await session.run(`ALTER TABLE ${quoteTable(facts.table)} REPLICA IDENTITY FULL`);
+    if (!isEnough) {
+      await session.run(
+        `INSERT INTO ringferry.identities (migration, schema_name, table_name, identity, index_name)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+        [migration, schema, name, facts.identity, facts.identityIndex],
+      );
+      await session.run(`ALTER TABLE ${table} REPLICA IDENTITY FULL`);
+    }
+    if (isPublished.length === 0)
+      await session.run(`ALTER PUBLICATION ${quoteName(publicationName(migration))} ADD TABLE ${table}`);
+    await proveWritable(session, facts);
   });
 }
 
-async function publish(
-  session: EngineSession,
-  migration: string,
-  tables: readonly TableFacts[],
-): Promise<void> {
-  const name = quoteName(publicationName(migration));
-  const list = tables.map((facts) => quoteTable(facts.table)).join(', ');
-  const exists =
-    (await session.rows('SELECT FROM pg_publication WHERE pubname = $1', [publicationName(migration)]))
-      .length > 0;
-  const set = list === '' ? '' : exists ? `SET TABLE ${list}` : `FOR TABLE ${list}`;
-  if (!exists)
+/**
+ * A publication with a column list or a row filter, or one without generated columns, forbids UPDATE and DELETE when
+ * it does not fit the identity. The server looks at that even when no row is touched.
+ */
+async function proveWritable(session: EngineSession, facts: TableFacts): Promise<void> {
+  const table = quoteTable(facts.table);
+  const column = quoteName(facts.columns[0]!.name);
+  try {
     await session.run(
-      `CREATE PUBLICATION ${name} ${set} WITH (publish = 'insert, update, delete, truncate')`,
+      `SET LOCAL session_replication_role = replica; UPDATE ONLY ${table} SET ${column} = DEFAULT WHERE false; DELETE FROM ONLY ${table} WHERE false`,
     );
-  else if (set !== '') await session.run(`ALTER PUBLICATION ${name} ${set}`);
+  } catch (error) {
+    const { message, detail = '' } = error as Error & { detail?: string };
+    throw new OperatingError(
+      'migration',
+      `shard ${session.address.shard}: with whole rows in the log, ${message}: ${detail}`,
+      {
+        cause: error,
+        hint: `another publication of ${facts.table.name}, or a virtual generated column, forbids it: make the shard key a part of the primary key, or change the publication`,
+      },
+    );
+  }
 }
 
 const SHORT_LOCK_MS = 200;

@@ -173,7 +173,10 @@ test('a foreign key to a table at home is left out, a function that does not com
   );
   await engine.copySchema(source, target, await keyspaceOf(source, { t: 'id:integer' }));
   assert.deepEqual(
-    await texts(target.url, `SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass`),
+    await texts(
+      target.url,
+      `SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype <> 'n'`,
+    ),
     ['t_pkey'],
   );
   assert.ok(
@@ -209,8 +212,10 @@ for (const [name, homeOnly, expectedObjects] of [
 
 const pgDump = join(installedBinaries(15)?.folder ?? '', 'pg_dump');
 
-test('a second opinion: pg_dump writes the same for both', { skip: !existsSync(pgDump) }, async () => {
+test('a second opinion: pg_dump writes the same for both', { skip: !existsSync(pgDump) }, async (t) => {
   const { source, target } = await pair.databases('dumped');
+  if (!(await texts(source.url, 'SHOW server_version'))[0]!.startsWith('15'))
+    return t.skip('pg_dump is of version 15');
   for (const { url } of [source, target])
     await sql(url, `DO $$ BEGIN CREATE ROLE reader; EXCEPTION WHEN duplicate_object THEN NULL; END $$`);
   await sql(source.url, ...EVERYTHING.filter((statement) => !/audit/.test(statement)));
