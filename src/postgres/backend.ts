@@ -5,6 +5,13 @@ import { parseAddress, type ServerAddress } from './server-address.js';
 import { logIn } from './server-login.js';
 import { openServerSocket, type ServerSocket } from './server-socket.js';
 
+/** Errors that say already what a connector's caller needs to know. */
+const KEPT_ERRORS: ReadonlySet<string> = new Set([
+  'shard-connect-failed',
+  'unknown-database',
+  'configuration',
+]);
+
 /** Opens a connection to a Postgres server and logs in. Rejects with OperatingError naming the shard. */
 export const connectBackend: BackendConnector = async (target, startup, signal) => {
   const address = parseAddress(target);
@@ -20,7 +27,7 @@ export const connectBackend: BackendConnector = async (target, startup, signal) 
     return new PostgresBackend(target, { ...address, sslMode: modeFor(connection, address) }, socket, login);
   } catch (thrown) {
     connection?.socket.destroy();
-    if (thrown instanceof OperatingError && thrown.code !== 'protocol-violation') throw thrown;
+    if (thrown instanceof OperatingError && KEPT_ERRORS.has(thrown.code)) throw thrown;
     const reason = signal.aborted ? abortReason(signal) : asError(thrown);
     throw new OperatingError(
       'shard-connect-failed',
