@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
+import { formatAddress } from '../config/address.js';
 import type { HostPort } from '../config/config.js';
 import type { Clock } from '../lib/clock.js';
+import { OperatingError } from '../lib/errors.js';
 import { createRegistry } from '../metrics/registry.js';
 import type { CommandContext } from './command.js';
 import { DashboardEvents } from './events.js';
@@ -167,9 +169,23 @@ function failed(response: ServerResponse, error: unknown): void {
 
 function listening(server: Server, { host, port }: HostPort): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const hint =
+        cause.code === 'EADDRINUSE'
+          ? 'Something listens there already: stop it or choose another address under listen.http.'
+          : 'Choose another address under listen.http.';
+      reject(
+        new OperatingError(
+          'configuration',
+          `cannot listen for HTTP at ${formatAddress({ host, port })}: ${cause.message}`,
+          { cause, hint },
+        ),
+      );
+    });
     server.listen(port, host, () => {
-      server.off('error', reject);
+      server.removeAllListeners('error');
+      // A client that could not be accepted (no descriptors left) is gone; the server lives.
+      server.on('error', () => {});
       resolve();
     });
   });

@@ -71,43 +71,7 @@ async function start(
   onShutdown: () => void,
 ): Promise<RunningServer> {
   const { startServer } = await import('../server.js');
-  try {
-    return await startServer(config, { loadConfig: async () => loadAgain(), onShutdown });
-  } catch (error) {
-    throw startFailure(error);
-  }
-}
-
-function startFailure(error: unknown): unknown {
-  const { code, port, address, hint } = error as {
-    code?: string;
-    port?: number;
-    address?: string;
-    hint?: string;
-  };
-  if (code === 'EADDRINUSE') {
-    return new CommandFailure(
-      `port ${port} on ${address} is in use`,
-      'Is Ringferry running already? Else choose another port under listen.',
-      { cause: error },
-    );
-  }
-  if (code === 'EACCES' && port !== undefined) {
-    return new CommandFailure(
-      `port ${port} may not be listened on`,
-      'Ports below 1024 need privileges: choose a higher one under listen.',
-      { cause: error },
-    );
-  }
-  if (code === 'EADDRNOTAVAIL')
-    return new CommandFailure(
-      `${address} is not an address of this machine`,
-      'Write one of its own under listen, e.g. 127.0.0.1 or 0.0.0.0.',
-      { cause: error },
-    );
-  return error instanceof Error && hint !== undefined
-    ? new CommandFailure(error.message, hint, { cause: error })
-    : error;
+  return startServer(config, { loadConfig: async () => loadAgain(), onShutdown });
 }
 
 async function reload(io: Io, path: string, server: RunningServer): Promise<void> {

@@ -108,20 +108,24 @@ describe('ringferry serve', () => {
     assert.equal(await served.ended, 0);
   });
 
-  it('ends with 1 and says which port is taken', async () => {
-    const taken = createServer();
-    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
-    const { port } = taken.address() as { port: number };
-    writeFileSync(config, configText(`{ postgres: "127.0.0.1:${port}", admin: false, http: false }`));
-    const served = new Served('-c', config);
-    await served.says(
-      new RegExp(
-        `ringferry: port ${port} on 127\\.0\\.0\\.1 is in use\\n {2}Is Ringferry running already\\?`,
-      ),
-    );
-    assert.equal(await served.ended, 1);
-    taken.close();
-  });
+  for (const role of ['postgres', 'admin', 'http']) {
+    it(`ends with 1 and says that the port is taken: ${role}`, async () => {
+      const taken = createServer();
+      await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+      const { port } = taken.address() as { port: number };
+      const listen = { postgres: '127.0.0.1:0', admin: false, http: false, [role]: `127.0.0.1:${port}` };
+      writeFileSync(config, configText(JSON.stringify(listen)));
+      const served = new Served('-c', config);
+      await served.says(
+        new RegExp(
+          `^ringferry: cannot listen for .* at 127\\.0\\.0\\.1:${port}: .*\\n {2}Something listens there already: `,
+          'm',
+        ),
+      );
+      assert.equal(await served.ended, 1);
+      taken.close();
+    });
+  }
 
   it('ends with 1 and tells the mistakes of the configuration', async () => {
     writeFileSync(config, 'users: []\n');
