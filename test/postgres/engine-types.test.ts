@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after as atEnd, test } from 'node:test';
-import type { StreamSpec } from '../../src/migration/engine.js';
+import type { ShardAddress, StreamSpec } from '../../src/migration/engine.js';
+import { startPostgres } from '../cluster.js';
 import {
   caughtUp,
   keyspaceOf,
@@ -118,6 +119,25 @@ const rowCount = Math.max(...Object.values(VALUES).map((values) => values.length
 
 test('every type is the same on the target, byte by byte: copied, inserted, updated, large or unchanged', async () => {
   const { source, target } = await pair.databases('types');
+  await moveEveryType(source, target);
+});
+
+for (const [from, to] of [
+  [15, 18],
+  [18, 15],
+] as const) {
+  test(`every type survives the way from PostgreSQL ${from} to ${to}`, async (t) => {
+    const addresses = await Promise.all(
+      [from, to].map(async (version, index): Promise<ShardAddress> => {
+        const [server] = await startPostgres((end) => t.after(end), { version });
+        return { shard: index === 0 ? 'a' : 'd', url: server!.url('postgres') };
+      }),
+    );
+    await moveEveryType(addresses[0]!, addresses[1]!);
+  });
+}
+
+async function moveEveryType(source: ShardAddress, target: ShardAddress): Promise<void> {
   await sql(
     source.url,
     ...TYPES,
@@ -175,4 +195,4 @@ test('every type is the same on the target, byte by byte: copied, inserted, upda
   assert.deepEqual(differences, []);
   assert.equal(comparedRows, rowCount * 2 + 5);
   await stream.stop();
-});
+}
