@@ -25,7 +25,7 @@ import { EXPECT } from './expectations.js';
 import type { Framer } from './framer.js';
 import { encodeCopyFail, encodeDescribe, encodeQuery, SYNC, TERMINATE } from './frontend-messages.js';
 import { BACKEND, FRONTEND } from './messages.js';
-import { POSITION_SQL, writeQuery } from './own-query.js';
+import { readPosition, splitAtBegin, writeQuery } from './own-query.js';
 import { RelayTaker } from './relay-taker.js';
 import { RequestWriter } from './request-writer.js';
 import { DescriptionTaker, OwnTaker, RowCollector, RowTaker } from './row-takers.js';
@@ -63,11 +63,12 @@ export class PostgresBackend implements Backend {
   readonly #link: ServerLink;
   readonly #statements: ServerStatements;
   #exchange: Exchange | undefined;
-  #hasReported = false;
   /** After an error in a request that ended with Flush, the server skips everything up to the next Sync. */
   #skipsToSync = false;
   /** What the server said before it ended the connection. */
   #lastWords: ServerError | undefined;
+  /** COPY data of a request that is not sent yet, because something has to be said before it. */
+  #earlyCopy: Buffer[] | undefined;
   readonly #slow = () => this.pause();
 
   constructor(target: BackendTarget, address: ServerAddress, socket: Socket, login: Login) {
@@ -153,15 +154,15 @@ export class PostgresBackend implements Backend {
     );
   }
 
-  async position(): Promise<Position> {
-    const [row] = await this.rows(POSITION_SQL);
-    const position = row?.[0];
-    if (typeof position !== 'string')
-      throw new OperatingError('internal', `shard "${this.shard}" did not say its log position`);
-    return position;
+  position(): Promise<Position> {
+    return readPosition(this);
   }
 
   sendCopy(frame: Buffer): boolean {
+    if (this.#earlyCopy !== undefined) {
+      this.#earlyCopy.push(frame);
+      return false;
+    }
     const exchange = this.#exchange;
     // After an error or the end of the copy the server wants no more; before its answer it may be on its way to want it.
     if (exchange === undefined || exchange.hasFailed || exchange.isCopyEnded) return true;
@@ -205,23 +206,33 @@ export class PostgresBackend implements Backend {
     write: (writer: RequestWriter, hasOwn: boolean) => void,
     rename = true,
   ): void {
-    if (before === undefined || before.length === 0) {
-      this.#write([], taker, isFlushed, write, rename);
-      return;
-    }
-    const begin = before.findIndex((sql) => /^\s*(begin|start\s+transaction)\b/i.test(sql));
-    const first = begin === -1 ? before : before.slice(0, begin);
-    const own = begin === -1 ? [] : before.slice(begin);
+    const { first, own } = splitAtBegin(before);
     if (first.length === 0) {
       this.#write(own, taker, isFlushed, write, rename);
       return;
     }
+    this.#earlyCopy = [];
     this.#runFirst(
       first,
-      () => this.#write(own, taker, isFlushed, write, rename),
-      (error) => this.#endFailed(taker, error, isFlushed),
+      () => {
+        this.#write(own, taker, isFlushed, write, rename);
+        this.#sendEarlyCopy();
+      },
+      (error) => {
+        this.#earlyCopy = undefined;
+        this.#endFailed(taker, error, isFlushed);
+        this.onDrain?.();
+      },
       (error) => taker.broken(error),
     );
+  }
+
+  #sendEarlyCopy(): void {
+    const frames = this.#earlyCopy ?? [];
+    this.#earlyCopy = undefined;
+    let isGoing = true;
+    for (const frame of frames) isGoing = this.sendCopy(frame);
+    if (frames.length > 0 && isGoing) this.onDrain?.();
   }
 
   #write(
@@ -239,10 +250,7 @@ export class PostgresBackend implements Backend {
     }
     const writer = new RequestWriter((chunk) => this.#link.send(chunk), this.#statements, rename);
     if (this.transaction === 'idle' && !this.#skipsToSync) writer.closeSurplus();
-    if (own.some((sql) => /^\s*set\b/i.test(sql))) {
-      this.#statements.settingsUncertain();
-      this.#hasReported = true;
-    }
+    if (own.some((sql) => /^\s*set\b/i.test(sql))) this.#statements.settingsUncertain();
     for (const sql of own) writer.own(sql);
     write(writer, own.length > 0);
     const exchange = new Exchange(writer.expected, writer.parsing, isFlushed, taker);
@@ -291,7 +299,7 @@ export class PostgresBackend implements Backend {
       case BACKEND.ParameterStatus: {
         const [name, value] = decodeParameterStatus(buffer.subarray(start, end));
         this.parameters.set(name, value);
-        this.#hasReported = true;
+        this.#statements.hasReported = true;
         if (exchange !== undefined && !exchange.isOwn) exchange.taker.parameter(name, value);
         this.#aside(code, buffer, start, end);
         return;
@@ -325,8 +333,7 @@ export class PostgresBackend implements Backend {
       throw new Error(`the server sent a message of type ${code} that nobody asked for`);
     const tag =
       code === BACKEND.CommandComplete ? decodeCommandComplete(buffer.subarray(start, end)) : undefined;
-    if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.#statements.clear();
-    else if (tag === 'DEALLOCATE') this.#statements.distrust();
+    if (tag !== undefined) this.#statements.completed(tag);
     exchange.answer(code, buffer, start, end, tag);
     if (code === BACKEND.CopyInResponse && exchange.isCopyEnded) this.#repaySync(exchange);
     if (exchange.isOver) this.#end(exchange);
@@ -370,7 +377,7 @@ export class PostgresBackend implements Backend {
     this.#exchange = undefined;
     if (exchange.isFlushed) this.#flushed(exchange);
     else this.#skipsToSync = false;
-    this.#noteSettings(exchange);
+    if (!exchange.isFlushed) this.#statements.noteSettings(this.parameters, exchange.parsed.length > 0);
     this.resume();
     exchange.taker.end(this.transaction);
   }
@@ -380,14 +387,6 @@ export class PostgresBackend implements Backend {
     if (exchange.hasFailed) this.#skipsToSync = true;
     if (this.#skipsToSync) this.transaction = 'failed';
     else if (this.transaction === 'idle') this.transaction = 'open';
-  }
-
-  /** What was parsed while settings changed may mean what it would have meant before or after: it is parsed anew at its next use. */
-  #noteSettings(exchange: Exchange): void {
-    if (!this.#hasReported || exchange.isFlushed) return;
-    this.#hasReported = false;
-    if (!this.#statements.settingsReported(this.parameters) || exchange.parsed.length === 0) return;
-    this.#statements.distrust();
   }
 
   #lost(reason: string): void {

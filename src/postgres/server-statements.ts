@@ -27,6 +27,8 @@ export class ServerStatements {
   #lastMeaning = 0;
   #meaning = 0;
   #settings = '';
+  /** The server has reported settings that have not been looked at. */
+  hasReported = false;
   /** Statements may exist that are not listed here: Close before Parse. */
   isDistrusted = false;
 
@@ -91,8 +93,24 @@ export class ServerStatements {
     return surplus;
   }
 
-  /** To be called when the server has reported settings. Returns true when texts mean something else from now on. */
-  settingsReported(parameters: ReadonlyMap<string, string>): boolean {
+  /** A command with this tag has run. */
+  completed(tag: string): void {
+    if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.clear();
+    else if (tag === 'DEALLOCATE') this.distrust();
+  }
+
+  /**
+   * To be called when an exchange has ended. What was parsed while settings changed may mean what it would have meant before or after:
+   * it is parsed anew at its next use.
+   */
+  noteSettings(parameters: ReadonlyMap<string, string>, hasParsed: boolean): void {
+    if (!this.hasReported) return;
+    this.hasReported = false;
+    if (this.#settingsReported(parameters) && hasParsed) this.distrust();
+  }
+
+  /** Returns true when texts mean something else from now on. */
+  #settingsReported(parameters: ReadonlyMap<string, string>): boolean {
     const settings = settingsOf(parameters);
     if (settings === this.#settings) return false;
     this.#settings = settings;
@@ -110,6 +128,7 @@ export class ServerStatements {
   settingsUncertain(): void {
     this.#meaning = ++this.#lastMeaning;
     this.#settings = '';
+    this.hasReported = true;
   }
 }
 

@@ -280,6 +280,28 @@ describe('a backend', () => {
     assert.deepEqual(await backend.rows('SELECT count(*) FROM copied'), [['4']]);
   });
 
+  test('keeps COPY data that comes before the request could be sent', async () => {
+    const backend = await connect();
+    await backend.run('CREATE TABLE copied_early (id int)');
+    let drains = 0;
+    backend.onDrain = () => drains++;
+    const relayed = forward(backend, request.query('COPY copied_early FROM STDIN'), {
+      before: ["SET application_name = 'early'", 'BEGIN'],
+    });
+    assert.equal(backend.sendCopy(encodeCopyData(Buffer.from('1\n'))), false);
+    assert.equal(backend.sendCopy(COPY_DONE), false);
+    assert.deepEqual((await relayed).tags, ['COPY 1']);
+    assert.ok(drains > 0);
+    await backend.run('COMMIT');
+    const failed = forward(backend, request.query('COPY copied_early FROM STDIN'), {
+      before: ['SET nonsense = 1'],
+    });
+    backend.sendCopy(encodeCopyData(Buffer.from('2\n')));
+    backend.sendCopy(COPY_DONE);
+    assert.equal((await failed).codes, 'E');
+    assert.deepEqual(await backend.rows('SELECT * FROM copied_early'), [['1']]);
+  });
+
   test('copies in by the extended protocol, whose Sync the server ignores in the middle', async () => {
     const backend = await connect();
     await backend.run('CREATE TABLE copied_too (id int)');
@@ -374,10 +396,13 @@ describe('a backend', () => {
 
   test('cancels what runs', async () => {
     const backend = await connect();
-    const sleeping = backend.rows('SELECT pg_sleep(30)');
+    const sleeping = assert.rejects(
+      backend.rows('SELECT pg_sleep(30)'),
+      /canceling statement due to user request/,
+    );
     await new Promise((resolve) => setTimeout(resolve, 100));
     await backend.cancel();
-    await assert.rejects(sleeping, /canceling statement due to user request/);
+    await sleeping;
   });
 
   test('forgets everything at a reset', async () => {
