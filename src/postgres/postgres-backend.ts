@@ -113,17 +113,11 @@ export class PostgresBackend implements Backend {
   ): void {
     const taker = new RelayTaker(sink, this.#slow);
     const skips = this.#skipsToSync;
-    this.#begin(
-      options.before,
-      taker,
-      request.end === 'flush',
-      (writer, hasOwn) => {
-        // The server would throw the steps away too: all that it answers now is a Sync.
-        if (!skips) writer.request(request, hasOwn);
-        else if (request.end === 'sync') writer.sync();
-      },
-      options.rename,
-    );
+    this.#begin(options.before, taker, request.end === 'flush', (writer, hasOwn) => {
+      // The server would throw the steps away too: all that it answers now is a Sync.
+      if (!skips) writer.request(request, options.rename, hasOwn);
+      else if (request.end === 'sync') writer.sync();
+    });
   }
 
   query(query: BackendQuery, sink: RowSink, before?: readonly string[]): void {
@@ -204,18 +198,17 @@ export class PostgresBackend implements Backend {
     taker: Taker,
     isFlushed: boolean,
     write: (writer: RequestWriter, hasOwn: boolean) => void,
-    rename = true,
   ): void {
     const { first, own } = splitAtBegin(before);
     if (first.length === 0) {
-      this.#write(own, taker, isFlushed, write, rename);
+      this.#write(own, taker, isFlushed, write);
       return;
     }
     this.#earlyCopy = [];
     this.#runFirst(
       first,
       () => {
-        this.#write(own, taker, isFlushed, write, rename);
+        this.#write(own, taker, isFlushed, write);
         this.#sendEarlyCopy();
       },
       (error) => {
@@ -240,7 +233,6 @@ export class PostgresBackend implements Backend {
     taker: Taker,
     isFlushed: boolean,
     write: (writer: RequestWriter, hasOwn: boolean) => void,
-    rename: boolean,
   ): void {
     this.requestAtMs = Date.now();
     if (this.#exchange !== undefined) throw new Error(`backend ${this.id} is busy`);
@@ -248,7 +240,7 @@ export class PostgresBackend implements Backend {
       taker.broken(this.#lostError('it was lost before'));
       return;
     }
-    const writer = new RequestWriter((chunk) => this.#link.send(chunk), this.#statements, rename);
+    const writer = new RequestWriter((chunk) => this.#link.send(chunk), this.#statements);
     if (this.transaction === 'idle' && !this.#skipsToSync) writer.closeSurplus();
     if (own.some((sql) => /^\s*set\b/i.test(sql))) this.#statements.settingsUncertain();
     for (const sql of own) writer.own(sql);
@@ -268,16 +260,10 @@ export class PostgresBackend implements Backend {
     broken: (error: Error) => void,
   ): void {
     const taker = new OwnTaker((error) => (error === undefined ? done() : failed(error)), broken);
-    this.#write(
-      [],
-      taker,
-      false,
-      (writer) => {
-        this.#statements.unnamed = undefined;
-        for (const sql of sqls) writer.message(encodeQuery(sql), EXPECT.Query);
-      },
-      true,
-    );
+    this.#write([], taker, false, (writer) => {
+      this.#statements.unnamed = undefined;
+      for (const sql of sqls) writer.message(encodeQuery(sql), EXPECT.Query);
+    });
   }
 
   /** What had to be said before a request failed: that is the request's answer, and it is not sent. */

@@ -22,12 +22,11 @@ export class RequestWriter {
   readonly parsing: string[] = [];
   readonly #send: (chunk: Buffer) => void;
   readonly #statements: ServerStatements;
-  readonly #rename: boolean;
+  #rename = false;
 
-  constructor(send: (chunk: Buffer) => void, statements: ServerStatements, rename: boolean) {
+  constructor(send: (chunk: Buffer) => void, statements: ServerStatements) {
     this.#send = send;
     this.#statements = statements;
-    this.#rename = rename;
   }
 
   /** Runs our own SQL by the extended protocol and without Sync, so that an error in it makes the server skip all that follows. */
@@ -42,7 +41,9 @@ export class RequestWriter {
     this.expected.push(EXPECT.OwnBind, EXPECT.OwnExecute);
   }
 
-  request(request: Request, hasOwn: boolean): void {
+  /** A client's request. `rename`: named statements under process-wide names. `hasOwn`: something of ours stands before it. */
+  request(request: Request, rename: boolean, hasOwn: boolean): void {
+    this.#rename = rename;
     for (const step of request.steps) this.#step(step);
     if (request.end === 'flush') this.#send(FLUSH);
     // Behind a Query a Sync is needed only when something of ours stands before it.
