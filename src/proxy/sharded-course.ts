@@ -197,7 +197,7 @@ export class ShardedCourse implements Course {
         resultFormats: portal.resultFormats,
         maxRows: unit.execute.maxRows,
         portal,
-        answerLocally: canRelay ? () => this.#answerAll(router, unit.steps) : undefined,
+        answerLocally: canRelay ? () => this.#answerAll(router, unit.steps, portal) : undefined,
       });
     } catch (thrown) {
       // The server may have refused the Parse itself; then these names do not exist.
@@ -245,21 +245,23 @@ export class ShardedCourse implements Course {
     this.#portals.add(portal);
   }
 
-  async #answerAll(router: StatementRouter, steps: readonly Step[]): Promise<void> {
-    for (const step of steps) await this.#answer(router, step);
+  /** `executed`: the portal that the steps run; a COMMIT has ended it with its transaction, but it can still be described. */
+  async #answerAll(router: StatementRouter, steps: readonly Step[], executed: Portal): Promise<void> {
+    for (const step of steps) await this.#answer(router, step, executed);
   }
 
   /** What the server would answer to a step that it does not get to see. */
-  async #answer(router: StatementRouter, step: Step): Promise<void> {
+  async #answer(router: StatementRouter, step: Step, executed?: Portal): Promise<void> {
     const { answers } = this.#frontend;
     if (step.type === 'parse') this.#frontend.send(answers.parseComplete());
     else if (step.type === 'bind') this.#frontend.send(answers.bindComplete());
     else if (step.type === 'close-statement' || step.type === 'close-portal') this.#frontend.send(answers.closeComplete());
-    else if (step.type === 'describe-statement' || step.type === 'describe-portal') await this.#describe(router, step);
+    else if (step.type === 'describe-statement' || step.type === 'describe-portal') await this.#describe(router, step, executed);
   }
 
-  async #describe(router: StatementRouter, step: Extract<Step, { type: 'describe-statement' | 'describe-portal' }>): Promise<void> {
-    const portal = step.type === 'describe-portal' ? this.#portals.get(step.portal) : undefined;
+  async #describe(router: StatementRouter, step: Extract<Step, { type: 'describe-statement' | 'describe-portal' }>, executed: Portal | undefined): Promise<void> {
+    const isExecuted = step.type === 'describe-portal' && executed?.name === step.portal;
+    const portal = step.type !== 'describe-portal' ? undefined : isExecuted ? executed : this.#portals.get(step.portal);
     const prepared = portal?.prepared ?? this.#statements.get((step as { statementName: string }).statementName);
     const planned = portal?.planned ?? this.#plan(router, prepared.sql);
     const description = await describeStatement(this.#context, this.#runner.transaction, prepared, planned);

@@ -8,7 +8,7 @@ const SCALE = 10;
 const atEnd = lastFirst(after);
 const servers = await startPostgres(atEnd, { count: 3 });
 const [a, b, c] = servers as [(typeof servers)[0], (typeof servers)[0], (typeof servers)[0]];
-// Branches and tellers live at home, so that a TPC-B transaction writes to two shards and needs two-phase commit.
+// Each table is keyed by its own id, so that a TPC-B transaction writes to up to three shards and needs two-phase commit.
 for (const server of servers) {
   await runSql(
     server.url(),
@@ -20,7 +20,12 @@ for (const server of servers) {
 }
 const ringferry = await startRingferry(atEnd, {
   shards: { a, b, c },
-  tables: { pgbench_accounts: { key: 'aid' }, pgbench_history: { key: 'aid' } },
+  tables: {
+    pgbench_accounts: { key: 'aid' },
+    pgbench_history: { key: 'aid' },
+    pgbench_tellers: { key: 'tid' },
+    pgbench_branches: { key: 'bid' },
+  },
 });
 const url = ringferry.url();
 
@@ -40,9 +45,7 @@ describe('pgbench against three shards', () => {
     assert.equal(await over('pgbench_accounts', 'count(*)'), SCALE * 100_000);
     const onB = await runSql(b.url(), 'SELECT count(*)::int AS n FROM pgbench_accounts');
     assert.ok(Number(onB[0]!['n']) > SCALE * 10_000, 'the accounts are spread');
-    assert.deepEqual(await runSql(a.url(), 'SELECT count(*)::int AS n FROM pgbench_tellers'), [
-      { n: SCALE * 10 },
-    ]);
+    assert.equal(await over('pgbench_tellers', 'count(*)'), SCALE * 10);
   });
 
   for (const mode of ['simple', 'extended', 'prepared']) {
