@@ -29,10 +29,13 @@ export interface Control {
 
   /** Ring, shards and moves at this moment; undefined when there is no such database. */
   snapshot(database: string): Snapshot | undefined;
-  /** Tables as last read; undefined when there is no such database, when it is passed through, or before its first read. */
-  keyspace(database: string): Keyspace | undefined;
-  /** For EXPLAIN ROUTE; undefined as for `keyspace`. */
-  router(database: string): StatementRouter | undefined;
+  /**
+   * The tables; reads them first when that has not happened yet. Resolves with undefined when there is no such database
+   * or when it is passed through; rejects when no shard can be asked.
+   */
+  keyspace(database: string): Promise<Keyspace | undefined>;
+  /** For EXPLAIN ROUTE; as for `keyspace`. */
+  router(database: string): Promise<StatementRouter | undefined>;
   /** Asks every shard whether it answers, with a short deadline; never rejects. */
   probeShards(): Promise<readonly ShardProbe[]>;
   /** Compares the tables of all shards of a database. */

@@ -108,13 +108,13 @@ export class LiveControl implements Control {
     return this.#parts.databases.find(database)?.topology.current;
   }
 
-  keyspace(database: string): Keyspace | undefined {
-    return this.router(database)?.keyspace;
+  async keyspace(database: string): Promise<Keyspace | undefined> {
+    return (await this.router(database))?.keyspace;
   }
 
-  router(database: string): StatementRouter | undefined {
+  async router(database: string): Promise<StatementRouter | undefined> {
     const found = this.#parts.databases.find(database);
-    return found === undefined || found.isPassThrough ? undefined : found.loadedRouter;
+    return found === undefined || found.isPassThrough ? undefined : found.router();
   }
 
   probeShards(): Promise<readonly ShardProbe[]> {

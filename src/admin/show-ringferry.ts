@@ -108,22 +108,24 @@ const showTables: Command = {
   options: [],
   summary: 'the tables of sharded databases and where their rows live',
   columns: columns('text', 'database table kind placement key key_type primary_key'),
-  run: ({ control }, given) =>
-    chosenDatabases(control, given).flatMap((name) => {
-      const tables = [...(control.keyspace(name)?.tables.values() ?? [])];
-      return tables.map(
-        (table): Row => [
-          name,
-          `${table.schema}.${table.name}`,
-          table.kind,
-          table.placement,
-          table.key?.column ?? null,
-          table.key?.type ?? null,
-          table.primaryKey.join(', '),
-        ],
-      );
-    }),
+  run: async ({ control }, given) => {
+    const rows = await Promise.all(chosenDatabases(control, given).map((name) => tableRows(control, name)));
+    return rows.flat();
+  },
 };
+
+async function tableRows(control: Control, name: string): Promise<Row[]> {
+  const tables = [...((await control.keyspace(name))?.tables.values() ?? [])];
+  return tables.map(({ schema, name: table, kind, placement, key, primaryKey }) => [
+    name,
+    `${schema}.${table}`,
+    kind,
+    placement,
+    key?.column ?? null,
+    key?.type ?? null,
+    primaryKey.join(', '),
+  ]);
+}
 
 const showMigrations: Command = {
   words: 'SHOW MIGRATIONS',
@@ -249,10 +251,10 @@ const explain: Command = {
   run: ({ control }, given) => explainRows(control, given),
 };
 
-function explainRows(control: Control, given: Arguments): Row[] {
+async function explainRows(control: Control, given: Arguments): Promise<Row[]> {
   const { database, sql } = namedDatabase(control, given);
   const snapshot = requireSnapshot(control, database === undefined ? {} : { database });
-  const router = control.router(snapshot.database);
+  const router = await control.router(snapshot.database);
   if (router === undefined) return [[sql, 'pass-through', snapshot.home, '', '', null, null, null]];
   return explainRoute(router, snapshot, sql).map((explained) => [
     explained.statement,

@@ -36,8 +36,8 @@ export async function showRing(
       if (migration === null) continue;
       const way =
         move === 'switched'
-          ? `${other} → ${owner} (switched, ${migration})`
-          : `${owner} → ${other} (${move}, ${migration})`;
+          ? `moved ${other} → ${owner}, the way back is open (${migration})`
+          : `moving ${owner} → ${other} (${migration})`;
       moving.set(way, (moving.get(way) ?? 0) + Number(share_percent));
     }
     const width = Math.max(...[...shares.keys()].map((name) => name.length));
@@ -45,7 +45,7 @@ export async function showRing(
       io.out(
         `${shard.padEnd(width)}  ${formatBar(share / 100, BAR_WIDTH)} ${share.toFixed(1).padStart(5)} %\n`,
       );
-    for (const [way, share] of moving) io.out(`moving ${way}: ${share.toFixed(1)} % of the keys\n`);
+    for (const [way, share] of moving) io.out(`${way}: ${share.toFixed(1)} % of the keys\n`);
     return 0;
   });
 }

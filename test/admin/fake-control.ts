@@ -64,8 +64,8 @@ export class FakeControl implements Control {
   templates = (database: string, limit: number) =>
     this.templateStates.filter((template) => template.database === database).slice(0, limit);
   snapshot = (database: string) => this.snapshots.get(database);
-  keyspace = () => undefined;
-  router = () => undefined;
+  keyspace = async () => undefined;
+  router = async () => undefined;
   migrations = () => this.running;
 
   pools() {

@@ -68,7 +68,7 @@ describe('ringferry ring', () => {
     assert.equal(status, 0);
     assert.match(
       out,
-      /^a {2}[━─]{40} +[\d.]+ %\nb {2}[━─]{40} +[\d.]+ %\nmoving [ab] → [ab] \(copying, m0\): [\d.]+ % of the keys\n$/,
+      /^a {2}[━─]{40} +[\d.]+ %\nb {2}[━─]{40} +[\d.]+ %\nmoving [ab] → [ab] \(m0\): [\d.]+ % of the keys\n$/,
     );
   });
 
