@@ -19,9 +19,10 @@ type Rows = (string | null)[][];
 /** Runs one query and gives its rows as text. */
 export type RowsQuery = (sql: string) => Promise<Rows>;
 
-/** Lower-case texts of SQL calls whose value differs from call to call, in a default. */
-const VOLATILE_DEFAULT =
-  /\b(now|random|gen_random_uuid|uuid_generate_v\d|uuidv\d|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|txid_current|pg_backend_pid)\s*\(|\bcurrent_(date|time|timestamp)\b|\blocaltime(stamp)?\b/i;
+/** A cast to a type, whose modifier looks like a call. */
+const CAST = /::("[^"]*"|[a-z_ .]+)(\([\d, ]+\))?(\[\])?/gi;
+/** A default that calls anything may give another value each time. */
+const CALL = /[a-z_]\w*"?\s*\(|\bcurrent_(date|time|timestamp)\b|\blocaltime(stamp)?\b/i;
 
 interface DatabaseFacts {
   readonly searchPath: readonly string[];
@@ -208,7 +209,9 @@ function columnOf(row: Rows[number], facts: DatabaseFacts): Column {
     isGenerated: isGenerated === 't',
     hasByteOrder,
     ...(isDeterministic === 'f' ? { isLooselyEqual: true } : {}),
-    ...(VOLATILE_DEFAULT.test(defaultSql ?? '') ? { isDefaultVolatile: true } : {}),
+    ...(CALL.test((defaultSql ?? '').replace(/'(?:[^']|'')*'/g, '').replace(CAST, ''))
+      ? { isDefaultVolatile: true }
+      : {}),
   };
 }
 

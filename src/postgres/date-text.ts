@@ -7,12 +7,17 @@ const INFINITY = 2n ** 100n;
 export function parseTime(text: string, unit: 'days' | 'microseconds'): bigint {
   if (text === 'infinity') return INFINITY;
   if (text === '-infinity') return -INFINITY;
-  const match = /^(\d{4,})-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?([+-]\d\d(?::\d\d(?::\d\d)?)?)?( BC)?$/.exec(text);
-  if (match === null) throw unsupported('dates of several shards in a DateStyle other than ISO', 'SET DateStyle = ISO.');
+  const match =
+    /^(\d{4,})-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?([+-]\d\d(?::\d\d(?::\d\d)?)?)?( BC)?$/.exec(
+      text,
+    );
+  if (match === null)
+    throw unsupported('dates of several shards in a DateStyle other than ISO', 'SET DateStyle = ISO.');
   const year = match[9] === undefined ? Number(match[1]) : 1 - Number(match[1]);
   const days = BigInt(daysFromCivil(year, Number(match[2]), Number(match[3])));
   if (unit === 'days') return days;
-  const seconds = Number(match[4] ?? 0) * 3_600 + Number(match[5] ?? 0) * 60 + Number(match[6] ?? 0) - offsetOf(match[8]);
+  const seconds =
+    Number(match[4] ?? 0) * 3_600 + Number(match[5] ?? 0) * 60 + Number(match[6] ?? 0) - offsetOf(match[8]);
   return (days * 86_400n + BigInt(seconds)) * 1_000_000n + BigInt((match[7] ?? '').padEnd(6, '0'));
 }
 

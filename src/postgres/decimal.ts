@@ -47,7 +47,10 @@ function atScale(value: Exclude<Decimal, string>, scale: number): bigint {
 export function divideDecimal(value: Decimal, count: bigint): Decimal {
   if (typeof value === 'string') return value;
   const scale = divisionScale(value, { digits: count, scale: 0 });
-  return { digits: divideRounded(value.digits * 10n ** BigInt(scale), count * 10n ** BigInt(value.scale)), scale };
+  return {
+    digits: divideRounded(value.digits * 10n ** BigInt(scale), count * 10n ** BigInt(value.scale)),
+    scale,
+  };
 }
 
 /** At least 16 significant digits: NUMERIC_MIN_SIG_DIGITS, counted in digits to the base of 10000. */
@@ -87,7 +90,9 @@ export function encodeDecimal(value: Decimal): Buffer {
   const text = (isNegative ? -value.digits : value.digits).toString().padStart(value.scale + 1, '0');
   const whole = text.slice(0, text.length - value.scale);
   const fraction = text.slice(text.length - value.scale);
-  const padded = whole.padStart(Math.ceil(whole.length / 4) * 4, '0') + fraction.padEnd(Math.ceil(fraction.length / 4) * 4, '0');
+  const padded =
+    whole.padStart(Math.ceil(whole.length / 4) * 4, '0') +
+    fraction.padEnd(Math.ceil(fraction.length / 4) * 4, '0');
   let groups = (padded.match(/\d{4}/g) ?? []).map(Number);
   let weight = Math.ceil(whole.length / 4) - 1;
   while (groups[0] === 0) {

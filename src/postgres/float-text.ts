@@ -3,7 +3,9 @@ export function formatFloat(value: number, isSingle = false): string {
   if (Number.isNaN(value)) return 'NaN';
   if (!Number.isFinite(value)) return value > 0 ? 'Infinity' : '-Infinity';
   if (value === 0) return Object.is(value, -0) ? '-0' : '0';
-  const [mantissa = '', exponentText = ''] = (isSingle ? shortestSingle(value) : value.toExponential()).split('e');
+  const [mantissa = '', exponentText = ''] = (isSingle ? shortestSingle(value) : value.toExponential()).split(
+    'e',
+  );
   const exponent = Number(exponentText);
   const sign = mantissa.startsWith('-') ? '-' : '';
   const digits = mantissa.replace(/[-.]/g, '');

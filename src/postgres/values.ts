@@ -3,7 +3,16 @@ import type { ComparableType, MergeValues, TypedValue } from '../proxy/merge-val
 import { numericText, TYPE } from '../routing/binary-key.js';
 import type { MergeCast } from '../routing/plan.js';
 import { parseTime, readTime } from './date-text.js';
-import { addDecimals, compareDecimals, type Decimal, divideDecimal, encodeDecimal, formatDecimal, parseDecimal, roundToInteger } from './decimal.js';
+import {
+  addDecimals,
+  compareDecimals,
+  type Decimal,
+  divideDecimal,
+  encodeDecimal,
+  formatDecimal,
+  parseDecimal,
+  roundToInteger,
+} from './decimal.js';
 import { formatFloat, parseFloatText } from './float-text.js';
 
 const BOOL = 16;
@@ -22,7 +31,12 @@ export const postgresValues: MergeValues = {
   encode,
 };
 
-function type<V>(decode: (bytes: Buffer, format: number) => V, compare: (a: V, b: V) => number, keyOf: (value: V) => string, isCollated = false): ComparableType {
+function type<V>(
+  decode: (bytes: Buffer, format: number) => V,
+  compare: (a: V, b: V) => number,
+  keyOf: (value: V) => string,
+  isCollated = false,
+): ComparableType {
   return { decode, compare, keyOf, isCollated } as ComparableType<V> as ComparableType;
 }
 
@@ -31,11 +45,19 @@ function ordered<V extends bigint | number | string>(a: V, b: V): number {
 }
 
 function integer(read: (bytes: Buffer) => bigint): ComparableType {
-  return type<bigint>((bytes, format) => (format === 0 ? BigInt(bytes.toString('latin1')) : read(bytes)), ordered, String);
+  return type<bigint>(
+    (bytes, format) => (format === 0 ? BigInt(bytes.toString('latin1')) : read(bytes)),
+    ordered,
+    String,
+  );
 }
 
 function float(read: (bytes: Buffer) => number): ComparableType {
-  return type<number>((bytes, format) => (format === 0 ? parseFloatText(bytes.toString('latin1')) : read(bytes)), compareFloats, (value) => String(value === 0 ? 0 : value));
+  return type<number>(
+    (bytes, format) => (format === 0 ? parseFloatText(bytes.toString('latin1')) : read(bytes)),
+    compareFloats,
+    (value) => String(value === 0 ? 0 : value),
+  );
 }
 
 /** NaN equals itself and is greater than everything (manual section 8.1.3). */
@@ -45,10 +67,19 @@ function compareFloats(a: number, b: number): number {
 }
 
 function time(unit: 'days' | 'microseconds'): ComparableType {
-  return type<bigint>((bytes, format) => (format === 0 ? parseTime(bytes.toString('latin1'), unit) : readTime(bytes)), ordered, String);
+  return type<bigint>(
+    (bytes, format) => (format === 0 ? parseTime(bytes.toString('latin1'), unit) : readTime(bytes)),
+    ordered,
+    String,
+  );
 }
 
-const TEXT = type<Buffer>((bytes) => bytes, Buffer.compare, (bytes) => bytes.toString('latin1'), true);
+const TEXT = type<Buffer>(
+  (bytes) => bytes,
+  Buffer.compare,
+  (bytes) => bytes.toString('latin1'),
+  true,
+);
 const PADDED = type<Buffer>(withoutTrailingBlanks, Buffer.compare, (bytes) => bytes.toString('latin1'), true);
 
 function withoutTrailingBlanks(bytes: Buffer): Buffer {
@@ -64,25 +95,55 @@ function readBytea(bytes: Buffer, format: number): Buffer {
 }
 
 const COMPARABLE: ReadonlyMap<number, ComparableType> = new Map([
-  [BOOL, type<boolean>((bytes, format) => (format === 0 ? bytes[0] === 116 : bytes[0] === 1), (a, b) => Number(a) - Number(b), String)],
+  [
+    BOOL,
+    type<boolean>(
+      (bytes, format) => (format === 0 ? bytes[0] === 116 : bytes[0] === 1),
+      (a, b) => Number(a) - Number(b),
+      String,
+    ),
+  ],
   [TYPE.int2, integer((bytes) => BigInt(bytes.readInt16BE()))],
   [TYPE.int4, integer((bytes) => BigInt(bytes.readInt32BE()))],
   [TYPE.int8, integer((bytes) => bytes.readBigInt64BE())],
   [TYPE.oid, integer((bytes) => BigInt(bytes.readUInt32BE()))],
   [TYPE.float4, float((bytes) => bytes.readFloatBE())],
   [TYPE.float8, float((bytes) => bytes.readDoubleBE())],
-  [TYPE.numeric, type<Decimal>((bytes, format) => parseDecimal(format === 0 ? bytes.toString('latin1') : (numericText(bytes) ?? 'NaN')), compareDecimals, decimalKey)],
+  [
+    TYPE.numeric,
+    type<Decimal>(
+      (bytes, format) =>
+        parseDecimal(format === 0 ? bytes.toString('latin1') : (numericText(bytes) ?? 'NaN')),
+      compareDecimals,
+      decimalKey,
+    ),
+  ],
   [TYPE.text, TEXT],
   [TYPE.varchar, TEXT],
   [TYPE.bpchar, PADDED],
   // Names always compare as bytes (collation C).
   [NAME, { ...TEXT, isCollated: false }],
-  [TYPE.uuid, type<string>((bytes, format) => (format === 0 ? bytes.toString('latin1').replaceAll('-', '') : bytes.toString('hex')), ordered, String)],
+  [
+    TYPE.uuid,
+    type<string>(
+      (bytes, format) =>
+        format === 0 ? bytes.toString('latin1').replaceAll('-', '') : bytes.toString('hex'),
+      ordered,
+      String,
+    ),
+  ],
   [TYPE.bytea, type<Buffer>(readBytea, Buffer.compare, (bytes) => bytes.toString('latin1'))],
   [TYPE.date, time('days')],
   [TYPE.timestamp, time('microseconds')],
   [TYPE.timestamptz, time('microseconds')],
-  [TIME, type<bigint>((bytes, format) => (format === 0 ? timeOfDay(bytes.toString('latin1')) : bytes.readBigInt64BE()), ordered, String)],
+  [
+    TIME,
+    type<bigint>(
+      (bytes, format) => (format === 0 ? timeOfDay(bytes.toString('latin1')) : bytes.readBigInt64BE()),
+      ordered,
+      String,
+    ),
+  ],
 ]);
 
 function timeOfDay(text: string): bigint {
@@ -94,7 +155,9 @@ function timeOfDay(text: string): bigint {
 /** Without needless zeros: 1.0 and 1.00 are equal. */
 function decimalKey(value: Decimal): string {
   if (typeof value === 'string' || value.scale === 0) return formatDecimal(value);
-  return formatDecimal(value).replace(/\.?0+$/, '').replace(/^-0$/, '0');
+  return formatDecimal(value)
+    .replace(/\.?0+$/, '')
+    .replace(/^-0$/, '0');
 }
 
 function enumOf(labels: readonly string[]): ComparableType {
@@ -106,7 +169,11 @@ function outOfRange(name: string): OperatingError {
   return new OperatingError('invalid-parameter', `${name} out of range`, { sqlstate: '22003' });
 }
 
-const RANGES: Readonly<Record<number, readonly [bits: bigint, name: string]>> = { [TYPE.int2]: [15n, 'smallint'], [TYPE.int4]: [31n, 'integer'], [TYPE.int8]: [63n, 'bigint'] };
+const RANGES: Readonly<Record<number, readonly [bits: bigint, name: string]>> = {
+  [TYPE.int2]: [15n, 'smallint'],
+  [TYPE.int4]: [31n, 'integer'],
+  [TYPE.int8]: [63n, 'bigint'],
+};
 
 function inRange(value: bigint, typeOid: number): bigint {
   const [bits, name] = RANGES[typeOid]!;
@@ -114,7 +181,10 @@ function inRange(value: bigint, typeOid: number): bigint {
   return value;
 }
 
-const ADDERS: ReadonlyMap<number, (a: unknown, b: unknown) => unknown> = new Map<number, (a: never, b: never) => unknown>([
+const ADDERS: ReadonlyMap<number, (a: unknown, b: unknown) => unknown> = new Map<
+  number,
+  (a: never, b: never) => unknown
+>([
   [TYPE.int2, (a: bigint, b: bigint) => inRange(a + b, TYPE.int2)],
   [TYPE.int4, (a: bigint, b: bigint) => inRange(a + b, TYPE.int4)],
   [TYPE.int8, (a: bigint, b: bigint) => inRange(a + b, TYPE.int8)],
@@ -125,13 +195,26 @@ const ADDERS: ReadonlyMap<number, (a: unknown, b: unknown) => unknown> = new Map
 
 /** avg(int) and avg(numeric) are numeric; avg(real) cannot be made of real sums, which are already rounded. */
 function averager(sumTypeOid: number): ReturnType<MergeValues['averager']> {
-  if (sumTypeOid === TYPE.float8) return { typeOid: TYPE.float8, average: (sum, count) => (sum as number) / Number(count) };
-  if (sumTypeOid === TYPE.numeric) return { typeOid: TYPE.numeric, average: (sum, count) => divideDecimal(sum as Decimal, count) };
-  if (sumTypeOid === TYPE.int8) return { typeOid: TYPE.numeric, average: (sum, count) => divideDecimal({ digits: sum as bigint, scale: 0 }, count) };
+  if (sumTypeOid === TYPE.float8)
+    return { typeOid: TYPE.float8, average: (sum, count) => (sum as number) / Number(count) };
+  if (sumTypeOid === TYPE.numeric)
+    return { typeOid: TYPE.numeric, average: (sum, count) => divideDecimal(sum as Decimal, count) };
+  if (sumTypeOid === TYPE.int8)
+    return {
+      typeOid: TYPE.numeric,
+      average: (sum, count) => divideDecimal({ digits: sum as bigint, scale: 0 }, count),
+    };
   return undefined;
 }
 
-const CAST_OIDS: Readonly<Record<MergeCast, number>> = { int2: TYPE.int2, int4: TYPE.int4, int8: TYPE.int8, numeric: TYPE.numeric, float8: TYPE.float8, text: TYPE.text };
+const CAST_OIDS: Readonly<Record<MergeCast, number>> = {
+  int2: TYPE.int2,
+  int4: TYPE.int4,
+  int8: TYPE.int8,
+  numeric: TYPE.numeric,
+  float8: TYPE.float8,
+  text: TYPE.text,
+};
 
 function cast({ typeOid, value }: TypedValue, to: MergeCast): TypedValue {
   const target = CAST_OIDS[to];
@@ -179,7 +262,14 @@ function toInteger(value: unknown, name: string): bigint {
   return BigInt(rest < 0.5 || (rest === 0.5 && floor % 2 === 0) ? floor : floor + 1);
 }
 
-const SIZES: Readonly<Record<number, number>> = { [BOOL]: 1, [TYPE.int2]: 2, [TYPE.int4]: 4, [TYPE.int8]: 8, [TYPE.float4]: 4, [TYPE.float8]: 8 };
+const SIZES: Readonly<Record<number, number>> = {
+  [BOOL]: 1,
+  [TYPE.int2]: 2,
+  [TYPE.int4]: 4,
+  [TYPE.int8]: 8,
+  [TYPE.float4]: 4,
+  [TYPE.float8]: 8,
+};
 
 function sizeOf(typeOid: number): number {
   return SIZES[typeOid] ?? -1;
@@ -192,7 +282,10 @@ function encode({ typeOid, value }: TypedValue, format: number): Buffer {
 function encodeText(typeOid: number, value: unknown): Buffer {
   if (Buffer.isBuffer(value)) return value;
   if (typeof value === 'number') return Buffer.from(formatFloat(value, typeOid === TYPE.float4), 'latin1');
-  return Buffer.from(typeof value === 'bigint' ? value.toString() : formatDecimal(value as Decimal), 'latin1');
+  return Buffer.from(
+    typeof value === 'bigint' ? value.toString() : formatDecimal(value as Decimal),
+    'latin1',
+  );
 }
 
 function encodeBinary(typeOid: number, value: unknown): Buffer {

@@ -28,7 +28,10 @@ export class CopyRows {
   #hasEnded = false;
 
   constructor(plan: CopyPlan, maxRowBytes: number) {
-    if (plan.format === 'binary') throw new OperatingError('unsupported', 'binary COPY into a sharded table', { hint: 'Use the text or csv format.' });
+    if (plan.format === 'binary')
+      throw new OperatingError('unsupported', 'binary COPY into a sharded table', {
+        hint: 'Use the text or csv format.',
+      });
     this.#plan = plan;
     this.#maxRowBytes = maxRowBytes;
     this.#isHeaderNext = plan.hasHeader;
@@ -50,7 +53,8 @@ export class CopyRows {
   /** The last row, when no newline ended it. */
   end(): CopyRow[] {
     const rows: CopyRow[] = [];
-    if (this.#isQuoted) throw new OperatingError('invalid-parameter', 'unterminated CSV quoted field', { sqlstate: '22P04' });
+    if (this.#isQuoted)
+      throw new OperatingError('invalid-parameter', 'unterminated CSV quoted field', { sqlstate: '22P04' });
     if (this.#rest.length > 0) this.#add(rows, Buffer.concat([this.#rest, Buffer.from('\n')]));
     this.#rest = Buffer.alloc(0);
     return rows;
@@ -58,7 +62,12 @@ export class CopyRows {
 
   #keep(bytes: Buffer, start: number): void {
     const length = bytes.length - start;
-    if (length > this.#maxRowBytes) throw new OperatingError('limit-exceeded', `a row of COPY data is longer than ${this.#maxRowBytes} bytes`, { hint: 'Raise limits.maxMessageBytes.' });
+    if (length > this.#maxRowBytes)
+      throw new OperatingError(
+        'limit-exceeded',
+        `a row of COPY data is longer than ${this.#maxRowBytes} bytes`,
+        { hint: 'Raise limits.maxMessageBytes.' },
+      );
     this.#rest = start === 0 ? Buffer.from(bytes) : Buffer.from(bytes.subarray(start));
     this.#scanned -= start;
   }
@@ -105,12 +114,18 @@ export class CopyRows {
       this.#hasEnded = true;
       return;
     }
-    rows.push({ row, key: this.#fitting(this.#plan.format === 'csv' ? this.#csvKey(text) : this.#textKey(text)), isHeader: false });
+    rows.push({
+      row,
+      key: this.#fitting(this.#plan.format === 'csv' ? this.#csvKey(text) : this.#textKey(text)),
+      isHeader: false,
+    });
   }
 
   #fitting(key: string | undefined): string | undefined {
     const { maxKeyLength } = this.#plan;
-    return key !== undefined && maxKeyLength !== undefined && [...key].length > maxKeyLength ? undefined : key;
+    return key !== undefined && maxKeyLength !== undefined && [...key].length > maxKeyLength
+      ? undefined
+      : key;
   }
 
   #textKey(line: string): string | undefined {
@@ -172,11 +187,14 @@ const ESCAPES: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r
 function unescaped(field: string): string | undefined {
   if (!field.includes('\\')) return field;
   let isCertain = true;
-  const text = field.replace(/\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|([\s\S]))/g, (_whole, octal: string | undefined, hex: string | undefined, other: string | undefined) => {
-    if (other !== undefined) return ESCAPES[other] ?? other;
-    const code = octal !== undefined ? Number.parseInt(octal, 8) : Number.parseInt(hex!, 16);
-    if (code === 0 || code > 127) isCertain = false;
-    return String.fromCharCode(code);
-  });
+  const text = field.replace(
+    /\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|([\s\S]))/g,
+    (_whole, octal: string | undefined, hex: string | undefined, other: string | undefined) => {
+      if (other !== undefined) return ESCAPES[other] ?? other;
+      const code = octal !== undefined ? Number.parseInt(octal, 8) : Number.parseInt(hex!, 16);
+      if (code === 0 || code > 127) isCertain = false;
+      return String.fromCharCode(code);
+    },
+  );
   return isCertain ? text : undefined;
 }

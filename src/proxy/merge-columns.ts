@@ -21,17 +21,24 @@ export function shardFormats(merge: Merge, clientFormats: readonly number[]): nu
   const rest = merge.output.find((column) => column.type === 'rest');
   if (rest !== undefined) {
     const hidden = rest.from;
-    return clientFormats.length === 1 ? [...clientFormats] : [...Array<number>(hidden).fill(0), ...clientFormats];
+    return clientFormats.length === 1
+      ? [...clientFormats]
+      : [...Array<number>(hidden).fill(0), ...clientFormats];
   }
   const computed = computedColumns(merge);
   const formats: number[] = [];
   const wish = (column: number, format: number) => {
     if (computed.has(column)) return;
-    if (formats[column] !== undefined && formats[column] !== format) throw unsupported('the same column in two formats over several shards', 'Ask for one format for all columns.');
+    if (formats[column] !== undefined && formats[column] !== format)
+      throw unsupported(
+        'the same column in two formats over several shards',
+        'Ask for one format for all columns.',
+      );
     formats[column] = format;
   };
   merge.output.forEach((column, index) => {
-    if ('column' in column) wish(column.column, clientFormats.length === 1 ? clientFormats[0]! : (clientFormats[index] ?? 0));
+    if ('column' in column)
+      wish(column.column, clientFormats.length === 1 ? clientFormats[0]! : (clientFormats[index] ?? 0));
   });
   const count = Math.max(-1, ...usedColumns(merge)) + 1;
   return Array.from({ length: count }, (_, column) => formats[column] ?? 0);
@@ -52,18 +59,29 @@ function usedColumns(merge: Merge): number[] {
 }
 
 /** What the client is told about the columns. `columns` are those of one shard. */
-export function outputColumns(merge: Merge, columns: readonly ResultColumn[], values: MergeValues): ResultColumn[] {
+export function outputColumns(
+  merge: Merge,
+  columns: readonly ResultColumn[],
+  values: MergeValues,
+): ResultColumn[] {
   const output = merge.output.flatMap((made): ResultColumn[] => {
     if (made.type === 'rest') return columns.slice(made.from);
     if (made.type !== 'avg') return [withCast(columnAt(columns, made.column), made, values)];
     const sum = columnAt(columns, made.sum);
     const averager = values.averager(sum.typeOid);
     if (averager === undefined) throw cannotAverage(sum.typeOid);
-    const typed = { ...sum, typeOid: averager.typeOid, typeSize: values.sizeOf(averager.typeOid), typeModifier: -1 };
+    const typed = {
+      ...sum,
+      typeOid: averager.typeOid,
+      typeSize: values.sizeOf(averager.typeOid),
+      typeModifier: -1,
+    };
     return [withCast(typed, made, values)];
   });
   const { names } = merge;
-  return names === undefined ? output : output.map((column, index) => ({ ...column, name: names[index] ?? column.name }));
+  return names === undefined
+    ? output
+    : output.map((column, index) => ({ ...column, name: names[index] ?? column.name }));
 }
 
 function withCast(column: ResultColumn, made: MergeColumn, values: MergeValues): ResultColumn {
@@ -73,12 +91,16 @@ function withCast(column: ResultColumn, made: MergeColumn, values: MergeValues):
 
 export function columnAt(columns: readonly ResultColumn[], index: number): ResultColumn {
   const column = columns[index];
-  if (column === undefined) throw unsupported('an answer with other columns than were planned', 'The schema has changed: try again.');
+  if (column === undefined)
+    throw unsupported('an answer with other columns than were planned', 'The schema has changed: try again.');
   return column;
 }
 
 export function cannotAverage(typeOid: number): Error {
-  return unsupported(`avg over several shards of values whose sum has type ${typeOid}`, 'Cast the argument to numeric or double precision.');
+  return unsupported(
+    `avg over several shards of values whose sum has type ${typeOid}`,
+    'Cast the argument to numeric or double precision.',
+  );
 }
 
 /** What a merge knows of the shards' columns. */
@@ -89,22 +111,35 @@ export interface Described {
 }
 
 /** The type of a column that is to be compared. Throws `unsupported` for types whose order or equality we do not know. */
-export function comparableAt({ merge, columns, values }: Described, index: number, what: string): ComparableType {
+export function comparableAt(
+  { merge, columns, values }: Described,
+  index: number,
+  what: string,
+): ComparableType {
   const column = columnAt(columns, index);
   const labels = merge.enums?.get(index);
   const comparable = labels === undefined ? values.comparable(column.typeOid) : values.enumOf(labels);
   if (comparable !== undefined) return comparable;
-  throw unsupported(`${what} of values of type ${column.typeOid} over several shards`, 'Cast it to text with COLLATE "C", or to a number or date; or give the shard key one value.');
+  throw unsupported(
+    `${what} of values of type ${column.typeOid} over several shards`,
+    'Cast it to text with COLLATE "C", or to a number or date; or give the shard key one value.',
+  );
 }
 
 export function refuseCollated(type: ComparableType, byteOrder: boolean, what: string): void {
   if (type.isCollated && !byteOrder) {
-    throw unsupported(`${what} of text, which is ordered by a collation, over several shards`, 'Write COLLATE "C" to order by bytes, or give the shard key one value.');
+    throw unsupported(
+      `${what} of text, which is ordered by a collation, over several shards`,
+      'Write COLLATE "C" to order by bytes, or give the shard key one value.',
+    );
   }
 }
 
 /** Compares by one ORDER BY item; NULLs have their place, whatever the direction. */
-export function orderCompare(order: MergeOrder, compare: (a: unknown, b: unknown) => number): (a: unknown, b: unknown) => number {
+export function orderCompare(
+  order: MergeOrder,
+  compare: (a: unknown, b: unknown) => number,
+): (a: unknown, b: unknown) => number {
   const sign = order.descending ? -1 : 1;
   const nullSide = order.nullsFirst ? -1 : 1;
   return (a, b) => {

@@ -2,7 +2,15 @@ import { unsupported } from '../lib/errors.js';
 import type { RowFields } from '../pool/backend.js';
 import type { MergeCast, MergeColumn } from '../routing/plan.js';
 import type { MergerOptions, Merging } from './merge.js';
-import { cannotAverage, columnAt, comparableAt, type Described, orderCompare, refuseCollated, shardFormats } from './merge-columns.js';
+import {
+  cannotAverage,
+  columnAt,
+  comparableAt,
+  type Described,
+  orderCompare,
+  refuseCollated,
+  shardFormats,
+} from './merge-columns.js';
 import { tooManyRows } from './merge-rows.js';
 import type { ComparableType, MergeValues, TypedValue } from './merge-values.js';
 
@@ -53,11 +61,15 @@ export class GroupMerge implements Merging {
           return `${key.length}:${key}`;
         })
         .join('');
-    const clientFormat = (index: number) => (clientFormats.length === 1 ? clientFormats[0]! : (clientFormats[index] ?? 0));
-    this.#output = merge.output.map((column, index) => maker(column, options, shardFormat, clientFormat(index)));
+    const clientFormat = (index: number) =>
+      clientFormats.length === 1 ? clientFormats[0]! : (clientFormats[index] ?? 0);
+    this.#output = merge.output.map((column, index) =>
+      maker(column, options, shardFormat, clientFormat(index)),
+    );
     this.#sort = merge.orderBy.map((order) => {
       const column = order.value ?? { type: 'pass', column: order.column };
-      if (column.type === 'pass') refuseCollated(comparableAt(options, column.column, 'ORDER BY'), order.byteOrder, 'ORDER BY');
+      if (column.type === 'pass')
+        refuseCollated(comparableAt(options, column.column, 'ORDER BY'), order.byteOrder, 'ORDER BY');
       return maker(column, options, shardFormat, 0);
     });
   }
@@ -115,7 +127,9 @@ export class GroupMerge implements Merging {
   #sorted(groups: Group[]): Group[] {
     const { orderBy } = this.#options.merge;
     if (orderBy.length === 0) return groups;
-    const compares = orderBy.map((order, index) => orderCompare(order, (a, b) => this.#sort[index]!.compare(a, b)));
+    const compares = orderBy.map((order, index) =>
+      orderCompare(order, (a, b) => this.#sort[index]!.compare(a, b)),
+    );
     const rows = groups.map((group) => ({ group, values: group.sort.map((cell) => cell.value()) }));
     rows.sort((a, b) => {
       for (let index = 0; index < compares.length; index++) {
@@ -140,7 +154,12 @@ export class GroupMerge implements Merging {
 
 type ShardFormat = (column: number) => number;
 
-function maker(made: MergeColumn, described: Described, shardFormat: ShardFormat, clientFormat: number): Maker {
+function maker(
+  made: MergeColumn,
+  described: Described,
+  shardFormat: ShardFormat,
+  clientFormat: number,
+): Maker {
   switch (made.type) {
     case 'rest':
       throw new TypeError('groups name their columns');
@@ -151,12 +170,24 @@ function maker(made: MergeColumn, described: Described, shardFormat: ShardFormat
       const type = comparableAt(described, made.column, made.type);
       refuseCollated(type, made.byteOrder, made.type);
       const sign = made.type === 'min' ? -1 : 1;
-      return chooser(made.column, described, shardFormat, (next, kept) => sign * type.compare(next, kept) > 0, 'compare');
+      return chooser(
+        made.column,
+        described,
+        shardFormat,
+        (next, kept) => sign * type.compare(next, kept) > 0,
+        'compare',
+      );
     }
     case 'bool-and':
     case 'bool-or': {
       const wanted = made.type === 'bool-or';
-      return chooser(made.column, described, shardFormat, (next, kept) => next !== kept && next === wanted, 'compare');
+      return chooser(
+        made.column,
+        described,
+        shardFormat,
+        (next, kept) => next !== kept && next === wanted,
+        'compare',
+      );
     }
     case 'count':
     case 'sum':
@@ -167,8 +198,15 @@ function maker(made: MergeColumn, described: Described, shardFormat: ShardFormat
 }
 
 /** Keeps one of the fields as it came: the first, or the one that `isBetter` prefers. NULLs give way. */
-function chooser(column: number, described: Described, shardFormat: ShardFormat, isBetter: (next: unknown, kept: unknown) => boolean, use: 'pass' | 'compare'): Maker {
-  const type = use === 'compare' ? comparableAt(described, column, 'an aggregate') : knownType(described, column);
+function chooser(
+  column: number,
+  described: Described,
+  shardFormat: ShardFormat,
+  isBetter: (next: unknown, kept: unknown) => boolean,
+  use: 'pass' | 'compare',
+): Maker {
+  const type =
+    use === 'compare' ? comparableAt(described, column, 'an aggregate') : knownType(described, column);
   const decode = (bytes: Buffer) => type?.decode(bytes, shardFormat(column));
   return {
     compare: (a, b) => (type ?? comparableAt(described, column, 'ORDER BY')).compare(a, b),
@@ -203,18 +241,31 @@ function knownType({ merge, columns, values }: Described, column: number): Compa
 }
 
 /** Texts of computed columns, since they are asked for as text. */
-function decoded(column: number, { columns, values }: Described): { typeOid: number; decode: (bytes: Buffer) => unknown; add: (a: unknown, b: unknown) => unknown } {
+function decoded(
+  column: number,
+  { columns, values }: Described,
+): { typeOid: number; decode: (bytes: Buffer) => unknown; add: (a: unknown, b: unknown) => unknown } {
   const { typeOid } = columnAt(columns, column);
   const add = values.adder(typeOid);
   const type = values.comparable(typeOid);
-  if (add === undefined || type === undefined) throw unsupported(`sum of values of type ${typeOid} over several shards`, 'Cast it to numeric or double precision.');
+  if (add === undefined || type === undefined)
+    throw unsupported(
+      `sum of values of type ${typeOid} over several shards`,
+      'Cast it to numeric or double precision.',
+    );
   return { typeOid, add, decode: (bytes) => type.decode(bytes, 0) };
 }
 
-function adder(column: number, cast: MergeCast | undefined, described: Described, clientFormat: number): Maker {
+function adder(
+  column: number,
+  cast: MergeCast | undefined,
+  described: Described,
+  clientFormat: number,
+): Maker {
   const { values } = described;
   const { typeOid, decode, add } = decoded(column, described);
-  const finish = (sum: unknown): TypedValue => (cast === undefined ? { typeOid, value: sum } : values.cast({ typeOid, value: sum }, cast));
+  const finish = (sum: unknown): TypedValue =>
+    cast === undefined ? { typeOid, value: sum } : values.cast({ typeOid, value: sum }, cast);
   return {
     ...comparing(cast === undefined ? typeOid : values.typeOfCast(cast).typeOid, values),
     make: () => {
@@ -233,7 +284,13 @@ function adder(column: number, cast: MergeCast | undefined, described: Described
   };
 }
 
-function averager(sumColumn: number, countColumn: number, cast: MergeCast | undefined, described: Described, clientFormat: number): Maker {
+function averager(
+  sumColumn: number,
+  countColumn: number,
+  cast: MergeCast | undefined,
+  described: Described,
+  clientFormat: number,
+): Maker {
   const { values } = described;
   const { typeOid, decode, add } = decoded(sumColumn, described);
   const average = values.averager(typeOid);

@@ -62,7 +62,8 @@ export class RowMerge implements Merging {
     this.#queues = Array.from({ length: options.parts }, () => new Queue());
     this.#taken = Array<number>(options.parts).fill(0);
     const rest = merge.output[0];
-    if (merge.output.length !== 1 || rest?.type !== 'rest') throw new TypeError('rows without groups pass as they are');
+    if (merge.output.length !== 1 || rest?.type !== 'rest')
+      throw new TypeError('rows without groups pass as they are');
     this.#from = rest.from;
     this.#rowNumbers = options.rowNumbers;
     this.#sort = sortColumns(options);
@@ -145,15 +146,20 @@ export class RowMerge implements Merging {
   }
 
   #checkEnd(): void {
-    if (this.#left === 0n || this.#queues.every((queue) => queue.isEnded && queue.length === 0)) this.isDone = true;
+    if (this.#left === 0n || this.#queues.every((queue) => queue.isEnded && queue.length === 0))
+      this.isDone = true;
   }
 }
 
 export function tooManyRows(maxRows: number, what: string): OperatingError {
-  return new OperatingError('limit-exceeded', `${what} over several shards has more than ${maxRows} rows to keep`, {
-    sqlstate: '53200',
-    hint: 'Narrow it by WHERE or add the shard key, or raise limits.maxMergeRows.',
-  });
+  return new OperatingError(
+    'limit-exceeded',
+    `${what} over several shards has more than ${maxRows} rows to keep`,
+    {
+      sqlstate: '53200',
+      hint: 'Narrow it by WHERE or add the shard key, or raise limits.maxMergeRows.',
+    },
+  );
 }
 
 function formatOf(formats: readonly number[], column: number): number {

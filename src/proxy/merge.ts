@@ -52,7 +52,8 @@ export class RowMerger {
   constructor(options: MergerOptions) {
     const { merge, columns, values, parts } = options;
     this.outputColumns = outputColumns(merge, columns, values);
-    this.#merging = merge.groupBy === undefined ? new RowMerge(options) : new GroupMerge(options, merge.groupBy);
+    this.#merging =
+      merge.groupBy === undefined ? new RowMerge(options) : new GroupMerge(options, merge.groupBy);
     this.#isStopped = Array<boolean>(parts).fill(false);
     // Groups are added up as they come; nothing waits.
     this.#mustWait = merge.groupBy === undefined;

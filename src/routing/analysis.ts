@@ -13,7 +13,14 @@ import { namesOf, unwrap, walk } from '../sql/postgres-tree.js';
 import type { Table } from '../topology/keyspace.js';
 import { ConditionReader } from './conditions.js';
 import { type ColumnId, Facts } from './facts.js';
-import { columnBelow, type FromTree, namesBelow, settled, shapeOfTree, withoutNeedlessOuterJoins } from './from-tree.js';
+import {
+  columnBelow,
+  type FromTree,
+  namesBelow,
+  settled,
+  shapeOfTree,
+  withoutNeedlessOuterJoins,
+} from './from-tree.js';
 import {
   isSystemColumn,
   keyTypeOf,

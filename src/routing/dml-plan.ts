@@ -172,8 +172,14 @@ function planReferenceWrite(name: string, shape: Shape, functions: FunctionFacts
       'Compute the value in the application and pass it.',
     );
   }
-  const hasLimit = 'limitCount' in statement;
-  if (hasLimit) throw unsupported(`LIMIT in a write to reference table "${name}"`);
+  walk(statement, (kind, node) => {
+    if (kind !== 'SelectStmt' || (node['limitCount'] === undefined && node['distinctClause'] === undefined))
+      return undefined;
+    throw unsupported(
+      `LIMIT or DISTINCT in a write to reference table "${name}", which might choose other rows on each shard`,
+      'Read the rows first, then write them with VALUES.',
+    );
+  });
   return { access: 'write', placement: { type: 'every' }, writesReference: true };
 }
 

@@ -32,7 +32,10 @@ export class Facts {
 
   /** Does a condition of this very level need the column to have a value? */
   mentions(column: ColumnId): boolean {
-    return this.#equal.some(([a, b]) => a === column || b === column) || this.#pins.some(([pinned]) => pinned === column);
+    return (
+      this.#equal.some(([a, b]) => a === column || b === column) ||
+      this.#pins.some(([pinned]) => pinned === column)
+    );
   }
 
   solve(): Solution {

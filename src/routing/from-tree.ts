@@ -24,11 +24,24 @@ export type FromTree = {
  */
 export function withoutNeedlessOuterJoins(tree: FromTree, facts: Facts): FromTree {
   if (tree.type === 'inner') {
-    return { ...tree, left: withoutNeedlessOuterJoins(tree.left, facts), right: withoutNeedlessOuterJoins(tree.right, facts) };
+    return {
+      ...tree,
+      left: withoutNeedlessOuterJoins(tree.left, facts),
+      right: withoutNeedlessOuterJoins(tree.right, facts),
+    };
   }
   if (tree.type !== 'left') return tree;
-  const isInner = tree.right.sources.some((source) => [...(source.columns?.values() ?? [])].some((column) => column.id !== undefined && facts.mentions(column.id)));
-  if (!isInner) return { ...tree, left: withoutNeedlessOuterJoins(tree.left, facts), right: withoutNeedlessOuterJoins(tree.right, tree.inside) };
+  const isInner = tree.right.sources.some((source) =>
+    [...(source.columns?.values() ?? [])].some(
+      (column) => column.id !== undefined && facts.mentions(column.id),
+    ),
+  );
+  if (!isInner)
+    return {
+      ...tree,
+      left: withoutNeedlessOuterJoins(tree.left, facts),
+      right: withoutNeedlessOuterJoins(tree.right, tree.inside),
+    };
   facts.include(tree.inside);
   const { inside: _inside, ...rest } = tree;
   return withoutNeedlessOuterJoins({ ...rest, type: 'inner', facts }, facts);

@@ -4,8 +4,8 @@ import { functionNameOf, plainTypeOf, walk } from '../sql/postgres-tree.js';
 import type { Level } from './analysis.js';
 import type { Recipe } from './draft.js';
 import { columnsIn, enumLabels, hasByteOrder, limitSource, sortItems } from './order.js';
-import type { Merge, MergeCast, MergeColumn, MergeOrder } from './plan.js';
 import { targetName } from './output-name.js';
+import type { Merge, MergeCast, MergeColumn, MergeOrder } from './plan.js';
 import { groupExpression, hasAggregate, isStar, targetOf } from './spread-select.js';
 import type { Statement } from './statement.js';
 
@@ -205,7 +205,11 @@ class Parts {
     if (known !== -1) return known;
     this.#keys.push(key);
     const isChosen = 'FuncCall' in node && ['min', 'max'].includes(functionNameOf(node.FuncCall).name);
-    const labels = enumLabels(isChosen ? (node.FuncCall.args?.[0] ?? node) : node, this.#level, this.#statement);
+    const labels = enumLabels(
+      isChosen ? (node.FuncCall.args?.[0] ?? node) : node,
+      this.#level,
+      this.#statement,
+    );
     if (labels !== undefined) this.enums.set(this.targets.length, labels);
     this.targets.push({ ResTarget: { name: `ringferry_${this.targets.length + 1}`, val: node } });
     return this.targets.length - 1;

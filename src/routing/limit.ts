@@ -9,7 +9,11 @@ export interface Limits {
 }
 
 /** Throws what the server would for a negative number. */
-export function limitsOf(merge: Merge, statement: PlannedStatement, parameters: ParameterValues | undefined): Limits {
+export function limitsOf(
+  merge: Merge,
+  statement: PlannedStatement,
+  parameters: ParameterValues | undefined,
+): Limits {
   const limit = valueOfSource(merge.limit, 'LIMIT', '2201W', statement, parameters);
   const offset = valueOfSource(merge.offset, 'OFFSET', '2201X', statement, parameters);
   return { limit, offset: offset ?? 0n };

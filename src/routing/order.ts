@@ -3,9 +3,9 @@ import { unsupported } from '../lib/errors.js';
 import { namesOf, walk } from '../sql/postgres-tree.js';
 import type { Level } from './analysis.js';
 import { keySourceOf } from './key-source.js';
+import { targetName } from './output-name.js';
 import type { LimitSource } from './plan.js';
 import type { ScopeColumn } from './scope.js';
-import { targetName } from './output-name.js';
 import { isStar } from './spread-select.js';
 import type { Statement } from './statement.js';
 

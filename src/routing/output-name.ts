@@ -3,7 +3,8 @@ import { namesOf } from '../sql/postgres-tree.js';
 
 /** The name that an output column gets: its alias, or one made from its expression. */
 export function targetName(target: Node | undefined): string {
-  if (target === undefined || !('ResTarget' in target) || target.ResTarget.val === undefined) return '?column?';
+  if (target === undefined || !('ResTarget' in target) || target.ResTarget.val === undefined)
+    return '?column?';
   return target.ResTarget.name ?? figured(target.ResTarget.val)?.name ?? '?column?';
 }
 
@@ -15,10 +16,17 @@ interface Figured {
 
 /** FigureColname in parse_target.c. */
 function figured(node: Node): Figured | undefined {
-  if ('ColumnRef' in node) return good(namesOf(node.ColumnRef.fields).filter((name) => name !== '*').at(-1));
+  if ('ColumnRef' in node)
+    return good(
+      namesOf(node.ColumnRef.fields)
+        .filter((name) => name !== '*')
+        .at(-1),
+    );
   if ('FuncCall' in node) return good(namesOf(node.FuncCall.funcname).at(-1));
   if ('A_Indirection' in node) {
-    const field = namesOf(node.A_Indirection.indirection).filter((name) => name !== '' && name !== '*').at(-1);
+    const field = namesOf(node.A_Indirection.indirection)
+      .filter((name) => name !== '' && name !== '*')
+      .at(-1);
     return field === undefined ? node.A_Indirection.arg && figured(node.A_Indirection.arg) : good(field);
   }
   if ('TypeCast' in node) {
@@ -31,7 +39,8 @@ function figured(node: Node): Figured | undefined {
     return inner?.isGood === true ? inner : weak('case');
   }
   if ('A_Expr' in node) return node.A_Expr.kind === 'AEXPR_NULLIF' ? good('nullif') : undefined;
-  if ('SQLValueFunction' in node) return good((node.SQLValueFunction.op ?? '').replace('SVFOP_', '').replace(/_N$/, '').toLowerCase());
+  if ('SQLValueFunction' in node)
+    return good((node.SQLValueFunction.op ?? '').replace('SVFOP_', '').replace(/_N$/, '').toLowerCase());
   if ('SubLink' in node) return subLinkName(node.SubLink.subLinkType, node.SubLink.subselect);
   if ('MinMaxExpr' in node) return good(node.MinMaxExpr.op === 'IS_LEAST' ? 'least' : 'greatest');
   if ('CoalesceExpr' in node) return good('coalesce');

@@ -28,7 +28,10 @@ describe('sharded against single', () => {
   }
 
   test('rows that a migration has copied are counted once, from either side', async () => {
-    const owned = database.snapshot.ring.ranges().filter(({ owner }) => owner === 'b').map(({ range }) => range);
+    const owned = database.snapshot.ring
+      .ranges()
+      .filter(({ owner }) => owner === 'b')
+      .map(({ range }) => range);
     const copied = await database.copyRanges('b', 'c', owned.slice(0, 8), 'copying');
     assert.ok(copied > 10, 'something must have been copied');
     for (const { sql, values } of READS) await sameAnswer(sql, values);
@@ -49,6 +52,7 @@ async function sameAnswer(sql: string, values: readonly (string | null)[] = []):
   const builtin = (types: readonly number[]) => types.map((type) => (type < 16_384 ? type : 'own'));
   assert.deepEqual(builtin(actual.types), builtin(expected.types), sql);
   const isOrdered = /order by/i.test(sql.replace(/\([^()]*\)/g, ''));
-  const sorted = (rows: readonly unknown[]) => (isOrdered ? rows : rows.map((row) => JSON.stringify(row)).sort());
+  const sorted = (rows: readonly unknown[]) =>
+    isOrdered ? rows : rows.map((row) => JSON.stringify(row)).sort();
   assert.deepEqual(sorted(actual.rows), sorted(expected.rows), sql);
 }

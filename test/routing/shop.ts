@@ -42,7 +42,8 @@ const COUNTRIES = ['no', 'dk', 'de', 'ch', 'tr'];
 export async function fillShop(database: ShardedDatabase, customers = 60): Promise<void> {
   const random = numbers(7);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
-  const text = (value: string | number | boolean | null) => (value === null ? 'NULL' : typeof value === 'string' ? `'${value.replaceAll("'", "''")}'` : String(value));
+  const text = (value: string | number | boolean | null) =>
+    value === null ? 'NULL' : typeof value === 'string' ? `'${value.replaceAll("'", "''")}'` : String(value);
   const put = async (sql: string) => {
     await database.whole.query(sql);
     await database.execute(sql);
@@ -60,13 +61,22 @@ export async function fillShop(database: ShardedDatabase, customers = 60): Promi
         `${text(Math.round(random() * 100_000) / 100)}, ${text(random() < 0.1 ? null : `19${60 + Math.floor(random() * 39)}-0${1 + Math.floor(random() * 9)}-15`)}, ${text(random() < 0.5)}, ${text(feeling)}, '2024-01-01 00:00:00+00'::timestamptz + ${id} * interval '1 hour')`,
     );
     for (let order = 1; order <= Math.floor(random() * 4); order++) {
-      orders.push(`(${order}, ${id}, ${text(random() < 0.1 ? null : Math.round(random() * 10_000) / 100)}, ${text(pick(['open', 'paid', 'sent']))}, timestamp '2024-02-01' + ${Math.floor(random() * 900)} * interval '1 minute')`);
-      for (let line = 1; line <= 1 + Math.floor(random() * 3); line++) items.push(`(${id}, ${order}, ${line}, ${text(pick(['nut', 'bolt', "o'ring"]))}, ${1 + Math.floor(random() * 5)}, ${Math.round(random() * 1000) / 10})`);
+      orders.push(
+        `(${order}, ${id}, ${text(random() < 0.1 ? null : Math.round(random() * 10_000) / 100)}, ${text(pick(['open', 'paid', 'sent']))}, timestamp '2024-02-01' + ${Math.floor(random() * 900)} * interval '1 minute')`,
+      );
+      for (let line = 1; line <= 1 + Math.floor(random() * 3); line++)
+        items.push(
+          `(${id}, ${order}, ${line}, ${text(pick(['nut', 'bolt', "o'ring"]))}, ${1 + Math.floor(random() * 5)}, ${Math.round(random() * 1000) / 10})`,
+        );
     }
   }
   await put(`INSERT INTO customers VALUES ${rows.join(', ')}`);
   await put(`INSERT INTO orders (id, customer_id, total, status, placed) VALUES ${orders.join(', ')}`);
   await put(`INSERT INTO items VALUES ${items.join(', ')}`);
-  await put(`INSERT INTO docs VALUES ${Array.from({ length: 30 }, (_, index) => `('doc-${index}', 'body ${index}')`).join(', ')}, ('Ünïcode ☃', 'x'), (E'tab\\there', 'y')`);
-  await put(`INSERT INTO events (id, kind, at) VALUES ${Array.from({ length: 20 }, (_, index) => `('${String(index).padStart(8, '0')}-AAAA-4000-8000-000000000000', 'kind ${index % 3}', '2024-03-01 10:00:00+01')`).join(', ')}`);
+  await put(
+    `INSERT INTO docs VALUES ${Array.from({ length: 30 }, (_, index) => `('doc-${index}', 'body ${index}')`).join(', ')}, ('Ünïcode ☃', 'x'), (E'tab\\there', 'y')`,
+  );
+  await put(
+    `INSERT INTO events (id, kind, at) VALUES ${Array.from({ length: 20 }, (_, index) => `('${String(index).padStart(8, '0')}-AAAA-4000-8000-000000000000', 'kind ${index % 3}', '2024-03-01 10:00:00+01')`).join(', ')}`,
+  );
 }
