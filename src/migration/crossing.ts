@@ -111,7 +111,12 @@ async function approach(run: Run, crossing: Crossing, fences: Fences): Promise<v
   const { world, record } = run;
   const deadline = new Deadline(run, world.config.drainTimeoutMs);
   await run.pausePoint('held');
-  const draining = within(world.clock, crossing.drainLimitMs, 'the end of open transactions on the moving rows', world.topology.gate.drained());
+  const draining = within(
+    world.clock,
+    crossing.drainLimitMs,
+    'the end of open transactions on the moving rows',
+    world.topology.gate.drained(),
+  );
   await deadline.within('the end of open transactions on the moving rows', draining);
   await run.pausePoint('drained');
   await fences.raise(deadline.remainingMs('raising the fences'));

@@ -23,6 +23,8 @@ export interface FenceSpec {
 
 /** How long statements are held for the sake of lowering fences before they are let go anyway. */
 const LOWER_LIMIT_MS = 5_000;
+const TRY_LIMIT_MS = 1_000;
+const TRY_AGAIN_MS = 20;
 
 /** The fences of one cutover: raised together, then kept or lowered; none is forgotten when an act fails or hangs. */
 export class Fences {
@@ -77,26 +79,35 @@ export class Fences {
     await this.#lower(this.#specs.filter((spec) => !spec.isKept));
   }
 
+  /** Tries, on their own connections first and then on others, until the fences are down or the limit is reached. */
   async #lower(specs: readonly FenceSpec[]): Promise<void> {
     const { clock, log } = this.#run.world;
-    const lowering = Promise.allSettled(
-      specs.map(async (spec) => {
-        const fence = this.#raised.get(spec);
-        if (fence === undefined) return;
-        await fence.lower();
-        this.#run.doubtfulFences.delete(doubt(spec));
-      }),
-    );
+    const endsAt = clock.now() + LOWER_LIMIT_MS;
+    const lowering = Promise.all(specs.map((spec) => this.#lowerOne(spec)));
     try {
-      await within(clock, LOWER_LIMIT_MS, 'lowering the fences', lowering);
-      if (this.#run.doubtfulFences.size > 0)
-        await within(clock, LOWER_LIMIT_MS, 'lowering the fences', lowerDoubtful(this.#run));
-    } catch (thrown) {
-      log.warn(
-        { migration: this.#run.record.id, reason: asError(thrown).message },
-        'a fence could not be lowered yet; it is tried again',
-      );
+      await within(clock, TRY_LIMIT_MS, 'lowering the fences', lowering);
+    } catch {
+      // Told below, if nothing else helps.
     }
+    while (specs.some((spec) => this.#run.doubtfulFences.has(doubt(spec)))) {
+      try {
+        await within(clock, TRY_LIMIT_MS, 'lowering the fences', lowerDoubtful(this.#run));
+      } catch (thrown) {
+        log.warn(
+          { migration: this.#run.record.id, reason: asError(thrown).message },
+          'a fence could not be lowered yet; it is tried again',
+        );
+        if (clock.now() >= endsAt) return;
+        await clock.sleep(TRY_AGAIN_MS);
+      }
+    }
+  }
+
+  async #lowerOne(spec: FenceSpec): Promise<void> {
+    const fence = this.#raised.get(spec);
+    if (fence === undefined) return;
+    await fence.lower();
+    this.#run.doubtfulFences.delete(doubt(spec));
   }
 }
 

@@ -50,7 +50,8 @@ export class Clients {
       this.#stable.push(write.key);
       this.#load(databases.get(stored.ring.owner(tokenOf(write.key)))!.name, write);
     }
-    for (let i = 0; i < 5; i++) for (const name of CONFIGURED) this.#load(name, { table: COUNTRIES, key: `country${i}`, value: 'v0' });
+    for (let i = 0; i < 5; i++)
+      for (const name of CONFIGURED) this.#load(name, { table: COUNTRIES, key: `country${i}`, value: 'v0' });
   }
 
   #load(shard: string, write: Write): void {
@@ -64,7 +65,7 @@ export class Clients {
   start(writers: number): void {
     for (let i = 0; i < writers; i++) this.#loop(() => this.#write(i));
     this.#loop(() => this.#writeReference());
-    this.#loop(() => this.#bypass());
+    for (let i = 0; i < 3; i++) this.#loop(() => this.#bypass(i));
     this.#loop(() => this.#count());
   }
 
@@ -93,9 +94,16 @@ export class Clients {
       const value = `v${++this.#version}`;
       const stable = this.#stable[writer + 4 * time.below(Math.floor(this.#stable.length / 4))];
       if (time.chance(0.4) && stable !== undefined) writes.push({ table: ITEMS, key: stable, value });
-      else writes.push({ table: time.chance(0.5) ? LINES : ITEMS, key: `w${writer}-${time.below(12)}`, value: time.chance(0.3) ? undefined : value });
+      else
+        writes.push({
+          table: time.chance(0.5) ? LINES : ITEMS,
+          key: `w${writer}-${time.below(12)}`,
+          value: time.chance(0.3) ? undefined : value,
+        });
     }
-    const unique = writes.filter((write, i) => writes.findIndex((other) => other.key === write.key && other.table === write.table) === i);
+    const unique = writes.filter(
+      (write, i) => writes.findIndex((other) => other.key === write.key && other.table === write.table) === i,
+    );
     await this.#throughProxy(unique, time.chance(0.05) ? 700 : 10);
   }
 
@@ -103,7 +111,10 @@ export class Clients {
     const { time } = this.#server;
     await time.sleep(time.below(150));
     const key = `country${time.below(5)}`;
-    await this.#throughProxy([{ table: COUNTRIES, key, value: time.chance(0.2) ? undefined : `v${++this.#version}` }], 5);
+    await this.#throughProxy(
+      [{ table: COUNTRIES, key, value: time.chance(0.2) ? undefined : `v${++this.#version}` }],
+      5,
+    );
   }
 
   async #throughProxy(writes: readonly Write[], thinkMs: number): Promise<void> {
@@ -120,14 +131,18 @@ export class Clients {
   }
 
   /** Writes to whoever owns the row now, without the proxy's gate; its transaction may stay open through a cutover. */
-  async #bypass(): Promise<void> {
+  async #bypass(writer: number): Promise<void> {
     const { time, databases, stored } = this.#server;
-    const write: Write = { table: ITEMS, key: `bypass${time.below(10)}`, value: `v${++this.#version}` };
+    const write: Write = {
+      table: ITEMS,
+      key: `bypass${writer}-${time.below(10)}`,
+      value: `v${++this.#version}`,
+    };
     const transaction = databases.get(stored.ring.owner(tokenOf(write.key)))!.begin(true);
     const undo = this.ledger.begin(write);
     try {
       transaction.write(write.table, write.key, write.value);
-      await time.sleep(time.below(60));
+      await time.sleep(time.below(time.chance(0.3) ? 300 : 30));
       // The database server of this client's own connection never died.
       transaction.commit();
       this.ledger.acknowledge(write);
@@ -142,7 +157,10 @@ export class Clients {
     const proxy = await this.#server.up();
     try {
       const times = this.#server.time.chance(0.3) ? 3 : 1;
-      const results = await Promise.race([new SimSession(this.#server, proxy).scatter(ITEMS, times), this.#server.death()]);
+      const results = await Promise.race([
+        new SimSession(this.#server, proxy).scatter(ITEMS, times),
+        this.#server.death(),
+      ]);
       for (const keys of results) this.#check(keys);
     } catch (thrown) {
       if (!isDeath(thrown)) throw thrown;

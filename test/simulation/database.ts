@@ -139,7 +139,8 @@ export class SimDatabase {
   /** The process that was connected died: open transactions and locks go, what is prepared or durable stays. */
   loseConnections(time: VirtualTime): void {
     const survivors = new Set(this.prepared.values());
-    for (const transaction of this.inside) if (!survivors.has(transaction) && !transaction.isForeign) this.inside.delete(transaction);
+    for (const transaction of this.inside)
+      if (!survivors.has(transaction) && !transaction.isForeign) this.inside.delete(transaction);
     for (const fence of this.fences.values()) {
       fence.isRaising = false;
       if (!fence.isKept && time.chance(0.5)) fence.isUp = false;

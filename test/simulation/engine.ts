@@ -1,5 +1,13 @@
 import type {
-  AppliedStream, Blocker, ChunkDifference, CopyTask, Fence, MigrationEngine, ShardAddress, SourceSnapshot, StreamSpec,
+  AppliedStream,
+  Blocker,
+  ChunkDifference,
+  CopyTask,
+  Fence,
+  MigrationEngine,
+  ShardAddress,
+  SourceSnapshot,
+  StreamSpec,
 } from '../../src/migration/engine.js';
 import { type Change, type SimDatabase, selects } from './database.js';
 import { SimStream, slotOf } from './stream.js';
@@ -15,6 +23,8 @@ export interface Faults {
   readonly failing: number;
   /** Probability that a call takes far longer than any limit. */
   readonly hanging: number;
+  /** Appliers look for changes this seldom instead of every 1 to 4 ms. */
+  readonly slowStreamMs?: number;
 }
 
 export const NEVER = new Promise<never>(() => {});
@@ -79,7 +89,13 @@ export class SimEngine implements MigrationEngine {
     });
   }
 
-  async #copy(image: Map<string, Map<string, string>>, task: CopyTask, target: ShardAddress, onProgress: (rows: number, bytes: number) => void, signal: AbortSignal): Promise<number> {
+  async #copy(
+    image: Map<string, Map<string, string>>,
+    task: CopyTask,
+    target: ShardAddress,
+    onProgress: (rows: number, bytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<number> {
     const table = tableOf(task);
     const changes: Change[] = [];
     for (const [key, value] of image.get(table) ?? []) {
@@ -106,11 +122,16 @@ export class SimEngine implements MigrationEngine {
   async openStream(spec: StreamSpec, signal: AbortSignal): Promise<AppliedStream> {
     await this.#act(() => {});
     if (signal.aborted) throw signal.reason;
-    return new SimStream(this.#at(spec.from), this.#at(spec.to), spec, this.#time, this.#life, this.#faults.failing);
+    return new SimStream(this.#at(spec.from), this.#at(spec.to), spec, this.#time, this.#life, this.#faults);
   }
 
   dropStream(spec: StreamSpec): Promise<void> {
-    return this.#act(() => void this.#at(spec.from).slots.delete(slotOf(spec.migration, spec.direction, spec.from.shard, spec.to.shard)));
+    return this.#act(
+      () =>
+        void this.#at(spec.from).slots.delete(
+          slotOf(spec.migration, spec.direction, spec.from.shard, spec.to.shard),
+        ),
+    );
   }
 
   prepareReverse(spec: StreamSpec): Promise<void> {
@@ -129,14 +150,21 @@ export class SimEngine implements MigrationEngine {
     return this.#act(() => String(this.#at(address).log.push({ changes: [], origin: undefined })));
   }
 
-  async verify(stream: AppliedStream, spec: StreamSpec, onProgress: (rows: number) => void, signal: AbortSignal): Promise<{ comparedRows: number; differences: ChunkDifference[] }> {
+  async verify(
+    stream: AppliedStream,
+    spec: StreamSpec,
+    onProgress: (rows: number) => void,
+    signal: AbortSignal,
+  ): Promise<{ comparedRows: number; differences: ChunkDifference[] }> {
     const found = await this.#act(() => this.#differences(spec));
     let { differences } = found;
     for (let round = 1; differences.length > 0 && round < VERIFY_ROUNDS; round++) {
       if (signal.aborted) throw signal.reason;
       await stream.waitFor(await this.currentPosition(spec.from));
       const now = await this.#act(() => this.#differences(spec).differences);
-      differences = differences.filter(({ table, key }) => now.some((other) => other.table === table && other.key === key));
+      differences = differences.filter(({ table, key }) =>
+        now.some((other) => other.table === table && other.key === key),
+      );
     }
     onProgress(found.comparedRows);
     return { comparedRows: found.comparedRows, differences };
@@ -146,7 +174,8 @@ export class SimEngine implements MigrationEngine {
     return this.#act(() => {
       const changes = differences.map(({ table, key }): Change => {
         const value = this.#at(spec.from).rows(table).get(key);
-        const kind = value === undefined ? 'delete' : this.#at(spec.to).rows(table).has(key) ? 'update' : 'insert';
+        const kind =
+          value === undefined ? 'delete' : this.#at(spec.to).rows(table).has(key) ? 'update' : 'insert';
         return { table, key, kind, value };
       });
       this.#at(spec.to).apply(changes, undefined);
@@ -160,7 +189,12 @@ export class SimEngine implements MigrationEngine {
     });
   }
 
-  async raiseFence(address: ShardAddress, name: string, _tasks: readonly CopyTask[], deadlineMs: number): Promise<Fence> {
+  async raiseFence(
+    address: ShardAddress,
+    name: string,
+    _tasks: readonly CopyTask[],
+    deadlineMs: number,
+  ): Promise<Fence> {
     const fence = this.#at(address).fences.get(name);
     if (fence === undefined) throw new Error(`fence ${name} was not prepared on ${address.shard}`);
     await this.#act(() => {
@@ -178,9 +212,10 @@ export class SimEngine implements MigrationEngine {
     fence.isRaising = false;
     return this.#act(() => ({
       lower: () => this.lowerKeptFence(address, name),
-      keep: () => this.#act(() => {
-        fence.isKept = true;
-      }),
+      keep: () =>
+        this.#act(() => {
+          fence.isKept = true;
+        }),
       release: () => this.#act(() => {}),
     }));
   }
@@ -216,7 +251,8 @@ export class SimEngine implements MigrationEngine {
   #delete(database: SimDatabase, tasks: readonly CopyTask[]): number {
     const changes: Change[] = [];
     for (const [table, rows] of database.image()) {
-      for (const key of rows.keys()) if (selects(tasks, table, key)) changes.push({ table, key, kind: 'delete', value: undefined });
+      for (const key of rows.keys())
+        if (selects(tasks, table, key)) changes.push({ table, key, kind: 'delete', value: undefined });
     }
     database.apply(changes, undefined);
     return changes.length;
@@ -232,7 +268,11 @@ export class SimEngine implements MigrationEngine {
         if (!selects(spec.tasks, table, key)) continue;
         comparedRows++;
         if (from.get(key) === to.get(key)) continue;
-        differences.push({ table, key, kind: !to.has(key) ? 'missing' : from.has(key) ? 'different' : 'extra' });
+        differences.push({
+          table,
+          key,
+          kind: !to.has(key) ? 'missing' : from.has(key) ? 'different' : 'extra',
+        });
       }
     }
     return { comparedRows, differences };

@@ -23,6 +23,7 @@ export interface Scenario extends ServerOptions {
 export interface Outcome {
   readonly phase: Phase;
   readonly violations: string[];
+  readonly mirrorMisses: readonly string[];
   readonly clientErrors: string[];
   readonly acknowledged: number;
   readonly scatters: number;
@@ -36,7 +37,7 @@ export interface Outcome {
 }
 
 const OVER: readonly Phase[] = ['done', 'aborted', 'failed'];
-const LONGEST_MS = 30 * 60_000;
+const LONGEST_MS = 60 * 60_000;
 
 /** One migration under traffic from one seed, and every promise that was broken in it. */
 export async function play(scenario: Scenario): Promise<Outcome> {
@@ -45,21 +46,34 @@ export async function play(scenario: Scenario): Promise<Outcome> {
   const clients = new Clients(server);
   const violations: string[] = [];
   void server.start();
-  if (!(await time.run(() => server.proxy !== undefined, LONGEST_MS))) throw new Error('the server did not start');
+  if (!(await time.run(() => server.proxy !== undefined, LONGEST_MS)))
+    throw new Error('the server did not start');
   clients.seed(scenario.rows ?? 24);
   const script = new Script(server, scenario);
   clients.start(scenario.writers ?? 4);
   script.start();
-  if (scenario.crashAfterMs !== undefined) void time.sleep(scenario.crashAfterMs).then(() => server.proxy && server.crash());
-  if (!(await time.run(() => script.isOver, LONGEST_MS))) violations.push(`the migration did not end: ${script.where}`);
+  if (scenario.crashAfterMs !== undefined)
+    void time.sleep(scenario.crashAfterMs).then(() => server.proxy && server.crash());
+  if (!(await time.run(() => script.isOver, LONGEST_MS)))
+    violations.push(`the migration did not end: ${script.where}`);
   clients.stop();
-  if (!(await time.run(() => clients.areIdle && server.proxy !== undefined, LONGEST_MS))) violations.push('clients hang');
+  if (!(await time.run(() => clients.areIdle && server.proxy !== undefined, LONGEST_MS)))
+    violations.push('clients hang');
   violations.push(...clients.wrongCounts, ...brokenPromises(server, clients));
   const record = server.proxy?.migrations.list().at(-1)?.record;
   return {
-    phase: record?.phase ?? 'planned', violations, clientErrors: clients.errors,
-    acknowledged: clients.acknowledged, scatters: clients.scatters, crashes: server.crashes,
-    visited: server.visited, warnings: server.warnings, holdMs: record?.holdMs, attempts: record?.cutoverAttempts ?? 0, stepsBack: record?.stepsBack ?? 0,
+    phase: record?.phase ?? 'planned',
+    violations,
+    mirrorMisses: server.mirrorMisses,
+    clientErrors: clients.errors,
+    acknowledged: clients.acknowledged,
+    scatters: clients.scatters,
+    crashes: server.crashes,
+    visited: server.visited,
+    warnings: server.warnings,
+    holdMs: record?.holdMs,
+    attempts: record?.cutoverAttempts ?? 0,
+    stepsBack: record?.stepsBack ?? 0,
     comparedRows: record?.verification?.comparedRows ?? 0,
   };
 }
@@ -79,10 +93,16 @@ class Script {
   start(): void {
     const { kind, ending } = this.#scenario;
     const shard = kind === 'add-shard' ? 'd' : kind === 'remove-shard' ? 'b' : undefined;
-    void this.#run(kind, shard, { finish: ending === 'finish' && this.#scenario.seed % 2 === 0 ? 'now' : 'manual' });
+    void this.#run(kind, shard, {
+      finish: ending === 'finish' && this.#scenario.seed % 2 === 0 ? 'now' : 'manual',
+    });
   }
 
-  async #run(kind: Scenario['kind'], shard: string | undefined, options: Partial<MigrationOptions>): Promise<void> {
+  async #run(
+    kind: Scenario['kind'],
+    shard: string | undefined,
+    options: Partial<MigrationOptions>,
+  ): Promise<void> {
     const { time } = this.#server;
     await time.sleep(50);
     const begunAt = time.now();
@@ -100,15 +120,26 @@ class Script {
     this.isOver = true;
   }
 
-  async #begin(kind: Scenario['kind'], shard: string | undefined, options: Partial<MigrationOptions>): Promise<void> {
+  async #begin(
+    kind: Scenario['kind'],
+    shard: string | undefined,
+    options: Partial<MigrationOptions>,
+  ): Promise<void> {
     const { time } = this.#server;
     for (;;) {
       const proxy = await this.#server.up();
-      const beginning = proxy.migrations.begin({ kind, shard, url: shard === 'd' ? 'postgres://d/shop' : undefined, options });
+      const beginning = proxy.migrations.begin({
+        kind,
+        shard,
+        url: shard === 'd' ? 'postgres://d/shop' : undefined,
+        options,
+      });
       const result = await Promise.race([beginning, this.#server.death()]).catch((thrown: unknown) => thrown);
       await time.sleep(20);
       // After a crash: begun or not? The store says.
-      const active = (await this.#server.up()).migrations.list().some(({ record }) => !OVER.includes(record.phase));
+      const active = (await this.#server.up()).migrations
+        .list()
+        .some(({ record }) => !OVER.includes(record.phase));
       if (active || !(result instanceof Error)) return;
     }
   }
@@ -132,24 +163,28 @@ function brokenPromises(server: SimServer, clients: Clients): string[] {
   const broken: string[] = [];
   const { stored, databases } = server;
   if (stored.moves.length > 0) broken.push('moves are left in the topology');
-  if (server.proxy?.topology.current.epoch !== stored.epoch) broken.push('the published epoch is not the stored one');
+  if (server.proxy?.topology.current.epoch !== stored.epoch)
+    broken.push('the published epoch is not the stored one');
   for (const shard of stored.shards) if (!shard.isServing) broken.push(`${shard.name} is left, not serving`);
   for (const [name, possible] of clients.ledger) {
     const [table, key] = name.split(' ') as [string, string];
     for (const { name: shard } of stored.shards) {
       const isOwner = table === COUNTRIES || stored.ring.owner(tokenOf(key)) === shard;
       const value = databases.get(shard)!.rows(table).get(key);
-      if (isOwner && !possible.has(value)) broken.push(`${name} on ${shard} is ${value}, acknowledged was ${[...possible]}`);
+      if (isOwner && !possible.has(value))
+        broken.push(`${name} on ${shard} is ${value}, acknowledged was ${[...possible]}`);
       if (!isOwner && value !== undefined) broken.push(`${name} is on ${shard}, which does not own it`);
     }
   }
   for (const database of databases.values()) {
     const { name, slots, progress, fences, traces, prepared } = database;
     const left = { slots, progress, fences, traces, prepared };
-    for (const [what, things] of Object.entries(left)) if (things.size > 0) broken.push(`${what} left on ${name}: ${[...things.keys()]}`);
+    for (const [what, things] of Object.entries(left))
+      if (things.size > 0) broken.push(`${what} left on ${name}: ${[...things.keys()]}`);
     const isServing = stored.shards.some((shard) => shard.name === name);
     if (isServing) continue;
-    for (const table of [ITEMS, LINES]) if (database.rows(table).size > 0) broken.push(`${table} of ${name} is not empty`);
+    for (const table of [ITEMS, LINES])
+      if (database.rows(table).size > 0) broken.push(`${table} of ${name} is not empty`);
   }
   return broken;
 }

@@ -20,12 +20,15 @@ export interface ServerOptions {
   /** The process dies at the nth time (1, 2, …) that it comes to this stop point. */
   readonly crashAt?: { readonly point: string; readonly nth: number };
   /** For mutation tests: takes a guard away. */
-  readonly weaken?: { engine?(engine: MigrationEngine): MigrationEngine; topology?(topology: Topology): void };
+  readonly weaken?: {
+    engine?(engine: MigrationEngine): MigrationEngine;
+    topology?(topology: Topology): void;
+  };
   /** Points per shard on the first ring; a shard that joins or a rebalance makes 8. */
   readonly firstVnodes?: number;
 }
 
-export interface Proxy {
+export interface ProxyProcess {
   readonly life: Life;
   readonly topology: Topology;
   readonly migrations: Migrations;
@@ -42,11 +45,13 @@ export class SimServer {
   readonly #options: ServerOptions;
   readonly #visits = new Map<string, number>();
   keyspace: Keyspace = SHOP;
-  proxy: Proxy | undefined;
+  proxy: ProxyProcess | undefined;
   crashes = 0;
   /** Stop points that were reached. */
   readonly visited: string[] = [];
   readonly warnings: string[] = [];
+  /** Acknowledged writes that were not on both owners though the topology promised it. */
+  readonly mirrorMisses: string[] = [];
   #ids = 0;
   #onUp: (() => void)[] = [];
   #onDown: (() => void)[] = [];
@@ -64,17 +69,21 @@ export class SimServer {
     this.#options.weaken?.topology?.(topology);
     const engine = new SimEngine(this.databases, this.time, life, faults);
     const migrations = new Migrations({
-      topology, store,
+      topology,
+      store,
       engine: this.#options.weaken?.engine?.(engine) ?? engine,
       keyspace: () => this.keyspace,
       shardUrl: (shard) => (CONFIGURED.includes(shard) ? `postgres://${shard}/shop` : undefined),
       config: { parallel: 2, drainTimeoutMs: 500, mirrorTimeoutMs: 1_000, maxLagBytes: 100_000 },
       vnodes: 8,
       log: this.#log() as never,
-      clock: { now: () => this.time.now(), sleep: async (ms, signal) => {
-        await this.time.sleep(ms, signal);
-        if (life.isOver) return NEVER;
-      } },
+      clock: {
+        now: () => this.time.now(),
+        sleep: async (ms, signal) => {
+          await this.time.sleep(ms, signal);
+          if (life.isOver) return NEVER;
+        },
+      },
       newId: () => `m${++this.#ids}`,
       pausePoint: (name) => this.#pausePoint(life, name),
     });
@@ -99,7 +108,7 @@ export class SimServer {
   }
 
   /** The running process; waits for it. */
-  async up(): Promise<Proxy> {
+  async up(): Promise<ProxyProcess> {
     while (this.proxy === undefined) await new Promise<void>((resolve) => this.#onUp.push(resolve));
     return this.proxy;
   }
@@ -150,7 +159,9 @@ export class SimServer {
 
   #config() {
     return {
-      name: 'shop', home: 'a', ring: { vnodes: this.#options.firstVnodes ?? 8 },
+      name: 'shop',
+      home: 'a',
+      ring: { vnodes: this.#options.firstVnodes ?? 8 },
       shards: Object.fromEntries(CONFIGURED.map((name) => [name, { url: `postgres://${name}/shop` }])),
     };
   }

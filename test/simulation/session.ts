@@ -1,10 +1,11 @@
 import { movesToAwait } from '../../src/proxy/mirror-wait.js';
 import type { Ticket, Touch } from '../../src/topology/gate.js';
 import { rangeHolds } from '../../src/topology/ring.js';
-import { foreignRanges, servingShards } from '../../src/topology/snapshot.js';
+import { foreignRanges, type Move, servingShards } from '../../src/topology/snapshot.js';
 import { tokenOf } from '../../src/topology/token.js';
 import type { SimDatabase, Transaction } from './database.js';
-import type { Proxy, SimServer } from './server.js';
+import type { ProxyProcess, SimServer } from './server.js';
+import { slotOf } from './stream.js';
 import { COUNTRIES } from './tables.js';
 
 export interface Write {
@@ -16,9 +17,9 @@ export interface Write {
 /** What the proxy's sessions do, as far as a migration can notice: route, gate, execute, commit, await the mirror, acknowledge. */
 export class SimSession {
   readonly #server: SimServer;
-  readonly #proxy: Proxy;
+  readonly #proxy: ProxyProcess;
 
-  constructor(server: SimServer, proxy: Proxy) {
+  constructor(server: SimServer, proxy: ProxyProcess) {
     this.#server = server;
     this.#proxy = proxy;
   }
@@ -91,7 +92,11 @@ export class SimSession {
     for (;;) {
       const snapshot = topology.current;
       const isReference = table === COUNTRIES;
-      const touch: Touch = { tokens: isReference ? [] : [tokenOf(key)], sharded: false, reference: isReference };
+      const touch: Touch = {
+        tokens: isReference ? [] : [tokenOf(key)],
+        sharded: false,
+        reference: isReference,
+      };
       const wait = topology.gate.enter(ticket, touch);
       if (wait === undefined) {
         return { shards: isReference ? servingShards(snapshot) : [snapshot.ring.owner(tokenOf(key))], touch };
@@ -124,9 +129,33 @@ export class SimSession {
     const { topology } = this.#proxy;
     for (const [database, { touches }] of open) {
       const moves = movesToAwait(topology.current, database.name, touches);
-      const position = String(database.log.length);
-      await Promise.all(moves.map((move) => topology.mirrorBarrier(move.migration, database.name, position)));
+      const position = database.log.length;
+      await Promise.all(
+        moves.map((move) => topology.mirrorBarrier(move.migration, database.name, String(position))),
+      );
+      for (const move of moves) this.#checkMirrored(move, database, position);
     }
+  }
+
+  /** An acknowledged write is on both owners, as long as the topology says that they mirror. */
+  #checkMirrored(move: Move, database: SimDatabase, position: number): void {
+    if (this.#proxy.life.isOver || !this.#proxy.topology.current.moves.includes(move)) return;
+    // After `finish` or `abort` there is nothing to be kept.
+    const phase = this.#proxy.migrations.get(move.migration)?.record.phase;
+    if (phase === 'cleaning' || phase === 'aborting') return;
+    const [direction, name] =
+      move.state === 'mirrored' ? (['forward', move.target] as const) : (['reverse', move.source] as const);
+    const slot = slotOf(move.migration, direction, database.name, name);
+    const other = this.#server.databases.get(name)!;
+    const applied = other.progress.get(slot) ?? database.slots.get(slot) ?? 0;
+    const isThere = applied >= position || this.#isLater(database, applied, position, move);
+    if (!isThere) this.#server.mirrorMisses.push(`${database.name} at ${position}, ${name} at ${applied}`);
+  }
+
+  /** Nothing that concerns the move lies between what was applied and the position. */
+  #isLater(database: SimDatabase, applied: number, position: number, move: Move): boolean {
+    const between = database.log.slice(applied, position).flatMap((entry) => entry.changes);
+    return !between.some(({ key }) => move.ranges.some((range) => rangeHolds(range, tokenOf(key))));
   }
 
   async #delay(most: number): Promise<void> {

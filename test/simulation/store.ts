@@ -1,8 +1,13 @@
 import { OperatingError } from '../../src/lib/errors.js';
 import type { Snapshot } from '../../src/topology/snapshot.js';
 import type { DecisionLog, StoredDocument, StoredTopology, TopologyStore } from '../../src/topology/store.js';
-import { decodeDocument, decodeTopology, encodeDocument, encodeTopology } from '../../src/topology/stored-json.js';
-import { type Faults, type Life, NEVER, lostConnection } from './engine.js';
+import {
+  decodeDocument,
+  decodeTopology,
+  encodeDocument,
+  encodeTopology,
+} from '../../src/topology/stored-json.js';
+import { type Faults, type Life, lostConnection, NEVER } from './engine.js';
 import type { VirtualTime } from './virtual-time.js';
 
 /** What is on the disk: texts, exactly as the file store would write them. */
@@ -33,14 +38,18 @@ export class SimStore implements TopologyStore {
   }
 
   load(): Promise<StoredTopology | undefined> {
-    return this.#act(() => (this.#disk.topology === undefined ? undefined : decodeTopology('topology.json', this.#disk.topology)));
+    return this.#act(() =>
+      this.#disk.topology === undefined ? undefined : decodeTopology('topology.json', this.#disk.topology),
+    );
   }
 
   compareAndSwap(_database: string, expectedEpoch: number, next: Snapshot): Promise<void> {
     const text = encodeTopology(next);
     return this.#act(() => {
-      const stored = this.#disk.topology === undefined ? 0 : decodeTopology('topology.json', this.#disk.topology).epoch;
-      if (stored !== expectedEpoch) throw new OperatingError('migration', `epoch ${stored}, not ${expectedEpoch}`);
+      const stored =
+        this.#disk.topology === undefined ? 0 : decodeTopology('topology.json', this.#disk.topology).epoch;
+      if (stored !== expectedEpoch)
+        throw new OperatingError('migration', `epoch ${stored}, not ${expectedEpoch}`);
       this.#disk.topology = text;
     });
   }
@@ -51,7 +60,10 @@ export class SimStore implements TopologyStore {
   }
 
   migrations(): Promise<StoredDocument[]> {
-    return this.#act(() => [...this.#disk.migrations.values()].map((text) => decodeDocument('migration.json', text)), 0);
+    return this.#act(
+      () => [...this.#disk.migrations.values()].map((text) => decodeDocument('migration.json', text)),
+      0,
+    );
   }
 
   async close(): Promise<void> {}

@@ -1,9 +1,14 @@
 import type { AppliedStream, StreamSpec } from '../../src/migration/engine.js';
 import { type SimDatabase, selects } from './database.js';
-import type { Life } from './engine.js';
+import type { Faults, Life } from './engine.js';
 import type { VirtualTime } from './virtual-time.js';
 
-export function slotOf(migration: string, direction: StreamSpec['direction'], from: string, to: string): string {
+export function slotOf(
+  migration: string,
+  direction: StreamSpec['direction'],
+  from: string,
+  to: string,
+): string {
   return `${migration}/${direction}/${from}-${to}`;
 }
 
@@ -17,19 +22,26 @@ export class SimStream implements AppliedStream {
   readonly #spec: StreamSpec;
   readonly #time: VirtualTime;
   readonly #life: Life;
-  readonly #failing: number;
+  readonly #faults: Faults;
   readonly #slot: string;
   #next: number;
   #isStopped = false;
   #waiters: { position: number; resolve: () => void; reject: (error: Error) => void }[] = [];
 
-  constructor(from: SimDatabase, to: SimDatabase, spec: StreamSpec, time: VirtualTime, life: Life, failing: number) {
+  constructor(
+    from: SimDatabase,
+    to: SimDatabase,
+    spec: StreamSpec,
+    time: VirtualTime,
+    life: Life,
+    faults: Faults,
+  ) {
     this.#from = from;
     this.#to = to;
     this.#spec = spec;
     this.#time = time;
     this.#life = life;
-    this.#failing = failing;
+    this.#faults = faults;
     this.#slot = slotOf(spec.migration, spec.direction, spec.from.shard, spec.to.shard);
     const begin = from.slots.get(this.#slot);
     if (begin === undefined) throw new Error(`there is no slot ${this.#slot}`);
@@ -62,9 +74,10 @@ export class SimStream implements AppliedStream {
   async #run(): Promise<void> {
     try {
       while (!this.#isStopped) {
-        await this.#time.sleep(1 + this.#time.below(4));
+        await this.#time.sleep(this.#faults.slowStreamMs ?? 1 + this.#time.below(4));
         if (this.#life.isOver || this.#isStopped) return;
-        if (this.#time.chance(this.#failing / 10)) throw Object.assign(new Error('server closed the connection'), { code: '57P01' });
+        if (this.#time.chance(this.#faults.failing / 10))
+          throw Object.assign(new Error('server closed the connection'), { code: '57P01' });
         this.#applySome(1 + this.#time.below(4));
         this.#tell();
       }
@@ -79,7 +92,9 @@ export class SimStream implements AppliedStream {
       const entry = this.#from.log[this.#next]!;
       this.#next++;
       const isOurs = entry.origin?.startsWith(`${this.#spec.migration}/${opposite}/`) ?? false;
-      const changes = isOurs ? [] : entry.changes.filter(({ table, key }) => selects(this.#spec.tasks, table, key));
+      const changes = isOurs
+        ? []
+        : entry.changes.filter(({ table, key }) => selects(this.#spec.tasks, table, key));
       this.#to.apply(changes, this.#slot);
       this.#to.progress.set(this.#slot, this.#next);
       if (changes.length > 0) this.transactionsApplied++;
