@@ -1,5 +1,5 @@
 import { explainedText } from './check.js';
-import { openExplainer } from './explained.js';
+import { type Explained, openExplainer } from './explained.js';
 import { type Io, toJson } from './io.js';
 import type { CommonOptions } from './target.js';
 
@@ -13,13 +13,14 @@ export async function runExplain(
   try {
     const found = await explainer.explain(sql);
     if (options.json) io.out(`${toJson({ source: explainer.source, statements: found })}\n`);
-    else for (const explained of found) io.out(explainedText(explained) + rewritten(explained.shardSql));
+    else for (const explained of found) io.out(explainedText(explained) + rewritten(explained));
     return found.some((explained) => explained.problem !== null) ? 1 : 0;
   } finally {
     await explainer.close();
   }
 }
 
-function rewritten(shardSql: string): string {
-  return shardSql === '' ? '' : `${' '.repeat(15)}each shard runs: ${shardSql.replace(/\s+/g, ' ')}\n`;
+function rewritten({ shards, shardSql }: Explained): string {
+  const shard = shards.split(', ')[0];
+  return shardSql === '' ? '' : `${' '.repeat(15)}shard ${shard} runs: ${shardSql.replace(/\s+/g, ' ')}\n`;
 }
