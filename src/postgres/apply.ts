@@ -219,7 +219,7 @@ export class ChangeStream implements AppliedStream {
     const list = tasks.map((task) => task.table);
     const targetTables = await readExistingTables(target.session, list);
     const sourceTables = await this.#options.sessions.use(from, async (session) => {
-      const confirmed = await claimSlot(session, slotName(migration, from.shard, to.shard));
+      const confirmed = await claimSlot(session, slotName(migration, from.shard, to.shard), target.position);
       this.#advance(laterLsn(confirmed, target.position));
       return await readExistingTables(session, list);
     });

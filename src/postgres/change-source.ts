@@ -6,7 +6,7 @@ import { publicationName, quoteName, quoteTable } from './engine-names.js';
 import { EngineSession, sqlstateOf } from './engine-session.js';
 import { readExistingTables, type TableFacts } from './engine-tables.js';
 import { ensureLedger } from './ledger.js';
-import { type Lsn, parseLsn } from './lsn.js';
+import { formatLsn, type Lsn, parseLsn } from './lsn.js';
 import { mergeTasks } from './selection.js';
 
 /** Object in use, and lock not available: what passes when tried again. */
@@ -157,8 +157,16 @@ export interface ExportedSlot {
 }
 
 /** Makes the slot first and the snapshot with it (hazard 20). A slot of that name that is there already is dropped. */
-export async function createExportedSlot(source: ShardAddress, slot: string): Promise<ExportedSlot> {
+export async function createExportedSlot(
+  source: ShardAddress,
+  slot: string,
+  onWaiting: (message: string) => void,
+): Promise<ExportedSlot> {
   const session = await EngineSession.connect(source, { replication: true });
+  const timer = setInterval(
+    () => void describeOpenTransactions(source).then(onWaiting, () => {}),
+    WAITING_REPORT_MS,
+  ).unref();
   try {
     await dropSlot(session, slot);
     const [row] = await session.rows(`CREATE_REPLICATION_SLOT ${slot} LOGICAL pgoutput EXPORT_SNAPSHOT`);
@@ -166,6 +174,24 @@ export async function createExportedSlot(source: ShardAddress, slot: string): Pr
   } catch (error) {
     await session.close();
     throw error;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+const WAITING_REPORT_MS = 5_000;
+
+/** A slot can begin only when every transaction that has written and was open then has ended; prepared ones too. */
+async function describeOpenTransactions(source: ShardAddress): Promise<string> {
+  const session = await EngineSession.connect(source);
+  try {
+    const rows = await session.rows(
+      `SELECT format('process %s since %s', pid, xact_start) FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid() AND application_name <> 'ringferry'
+       UNION ALL SELECT format('prepared %s since %s', gid, prepared) FROM pg_prepared_xacts LIMIT 5`,
+    );
+    return `shard ${source.shard}: the copy begins when open transactions have ended: ${rows.map(([text]) => text).join(', ') || 'none is seen'}`;
+  } finally {
+    await session.close();
   }
 }
 
@@ -174,6 +200,14 @@ export async function createSlot(session: EngineSession, slot: string): Promise<
   const exists =
     (await session.rows('SELECT FROM pg_replication_slots WHERE slot_name = $1', [slot])).length > 0;
   if (!exists) await session.rows(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
+}
+
+function slotFault(walStatus: string, logEnd: Lsn, applied: Lsn): string | undefined {
+  if (walStatus === 'lost') return 'has lost log that it needs (max_slot_wal_keep_size)';
+  // A source that was restored from a backup counts its log anew: positions of before mean nothing.
+  return applied > logEnd
+    ? `belongs to a log that ends at ${formatLsn(logEnd)}, before what is applied already`
+    : undefined;
 }
 
 const DROP_ATTEMPTS = 100;
@@ -198,19 +232,15 @@ export async function dropSlot(session: EngineSession, slot: string): Promise<vo
 
 /**
  * Makes sure that the slot can be streamed from: whoever streams from it still is cut off, and a slot that is gone or has
- * lost log is refused, since what it would have told is lost for good. Returns what was confirmed to it last.
+ * lost log is refused, since what it would have told is lost for good. `applied`: what the target has. Returns what was
+ * confirmed to the slot last.
  */
-export async function claimSlot(session: EngineSession, slot: string): Promise<Lsn> {
+export async function claimSlot(session: EngineSession, slot: string, applied: Lsn): Promise<Lsn> {
   const [row] = await session.rows(
-    'SELECT wal_status, confirmed_flush_lsn, pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1',
+    'SELECT wal_status, confirmed_flush_lsn, pg_current_wal_flush_lsn(), pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1',
     [slot],
   );
-  const fault =
-    row === undefined
-      ? 'does not exist'
-      : row[0] === 'lost'
-        ? 'has lost log that it needs (max_slot_wal_keep_size)'
-        : undefined;
+  const fault = row === undefined ? 'does not exist' : slotFault(row[0]!, parseLsn(row[2]!), applied);
   if (fault === undefined) return parseLsn(row![1]!);
   throw new OperatingError('migration', `shard ${session.address.shard}: replication slot ${slot} ${fault}`, {
     hint: 'the copy must be made anew: abort the migration and start it again',

@@ -6,7 +6,7 @@ const IDLE_TIMEOUT_MS = 5_000;
 
 /**
  * Sessions that are lent for one piece of work and kept for a while, so that the short steps of a cutover do not pay for
- * new connections. A session comes back as it was lent: whoever changes its settings keeps it out (`isChanged`).
+ * new connections. A session comes back as it was lent: whoever changes its settings connects by himself.
  */
 export class EngineSessions {
   readonly #idle = new Map<string, { session: EngineSession; timer: NodeJS.Timeout }[]>();

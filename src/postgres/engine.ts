@@ -45,7 +45,8 @@ export function createPostgresEngine(options: PostgresEngineOptions = {}): Migra
     prepareSource: (source, migration, tasks) =>
       sessions.use(source, (session) => preparePublication(session, migration, tasks)),
     prepareTarget: (target) => sessions.use(target, ensureLedger),
-    openSnapshot: openSourceSnapshot,
+    openSnapshot: (source, migration, targets) =>
+      openSourceSnapshot(source, migration, targets, (message) => log('info', message)),
     clearTarget: async (target, tasks) => {
       await asApplier(target, undefined, (session) => deleteSelected(session, tasks));
     },
@@ -120,4 +121,6 @@ async function prepareReverse(sessions: EngineSessions, spec: StreamSpec): Promi
     await preparePublication(session, spec.migration, tasks);
     await createSlot(session, slotName(spec.migration, spec.from.shard, spec.to.shard));
   });
+  // Most of it now, so that little is left to do while statements wait.
+  await advanceSequences(sessions, [spec.to], spec.from, tasks);
 }

@@ -1,5 +1,5 @@
 import type { CopyTask, ShardAddress } from '../migration/engine.js';
-import { quoteText, tableKey } from './engine-names.js';
+import { quoteTable, quoteText, tableKey } from './engine-names.js';
 import type { EngineSession } from './engine-session.js';
 import type { EngineSessions } from './engine-sessions.js';
 
@@ -59,27 +59,26 @@ function furthestOf(values: readonly (bigint | undefined)[], isDescending: boole
   return furthest;
 }
 
-/** Identity columns depend on their sequence the other way round: the sequence on the column, internally. */
+/**
+ * Statements wait while this runs, so it goes by indexes only. Identity columns depend on their sequence the other way
+ * round: the sequence on the column, internally.
+ */
 const SEQUENCES_SQL = `
-  SELECT format('%I.%I', sn.nspname, s.relname), n.nspname || '.' || c.relname, a.attname, q.seqincrement < 0
-  FROM json_array_elements_text($1::json) AS wanted(name)
-  JOIN pg_class c ON c.relkind = 'r'
-  JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname || '.' || c.relname = wanted.name
-  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-  JOIN LATERAL (
-    SELECT d.refobjid AS oid FROM pg_attrdef ad JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid AND d.refclassid = 'pg_class'::regclass
-    WHERE ad.adrelid = c.oid AND ad.adnum = a.attnum AND d.refobjid <> c.oid
+  WITH wanted AS MATERIALIZED (SELECT name, to_regclass(quoted)::oid AS oid FROM json_to_recordset($1::json) AS given(name text, quoted text)),
+  filling AS MATERIALIZED (
+    SELECT w.name, w.oid, ad.adnum AS attnum, d.refobjid AS sequence FROM wanted w JOIN pg_attrdef ad ON ad.adrelid = w.oid
+    JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> w.oid
     UNION
-    SELECT d.objid FROM pg_depend d
-    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype = 'i'
-  ) filling ON true
-  JOIN pg_class s ON s.oid = filling.oid AND s.relkind = 'S'
-  JOIN pg_sequence q ON q.seqrelid = s.oid
-  JOIN pg_namespace sn ON sn.oid = s.relnamespace`;
+    SELECT w.name, w.oid, d.refobjsubid, d.objid FROM wanted w
+    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = w.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'i' AND d.refobjsubid > 0)
+  SELECT format('%I.%I', n.nspname, s.relname), f.name, a.attname, q.seqincrement < 0
+  FROM filling f JOIN pg_attribute a ON a.attrelid = f.oid AND a.attnum = f.attnum
+  JOIN pg_class s ON s.oid = f.sequence AND s.relkind = 'S' JOIN pg_sequence q ON q.seqrelid = s.oid JOIN pg_namespace n ON n.oid = s.relnamespace`;
 
 async function readSequences(session: EngineSession, tasks: readonly CopyTask[]): Promise<FillingSequence[]> {
-  const names = JSON.stringify([...new Set(tasks.map((task) => tableKey(task.table)))]);
-  const rows = await session.rows(SEQUENCES_SQL, [names]);
+  const tables = new Map(tasks.map((task) => [tableKey(task.table), quoteTable(task.table)]));
+  const given = JSON.stringify([...tables].map(([name, quoted]) => ({ name, quoted })));
+  const rows = await session.rows(SEQUENCES_SQL, [given]);
   if (rows.length === 0) return [];
   const values = rows.map(
     ([sequence]) => `(SELECT CASE WHEN is_called THEN last_value END FROM ${sequence})`,

@@ -18,6 +18,7 @@ export async function openSourceSnapshot(
   source: ShardAddress,
   migration: string,
   targets: readonly ShardName[],
+  onWaiting: (message: string) => void,
 ): Promise<SourceSnapshot> {
   const slots = new Map<ShardName, ExportedSlot>();
   const close = async (): Promise<void> => {
@@ -25,7 +26,10 @@ export async function openSourceSnapshot(
   };
   try {
     for (const target of targets)
-      slots.set(target, await createExportedSlot(source, slotName(migration, source.shard, target)));
+      slots.set(
+        target,
+        await createExportedSlot(source, slotName(migration, source.shard, target), onWaiting),
+      );
   } catch (error) {
     await close();
     throw error;
@@ -113,6 +117,8 @@ async function copyBetween(
     onProgress,
   );
   await target.run('COMMIT');
+  // Without statistics the first statements after the switch would be planned as for an empty table.
+  await target.run(`ANALYZE (SKIP_LOCKED) ${name}`);
   await source.run('COMMIT');
   return rows;
 }

@@ -398,3 +398,45 @@ test('unique values that two sources pass on to each other wait for their order'
   assert.deepEqual(await texts(target.url, 'SELECT * FROM tags ORDER BY id'), ['1|free', '2|one']);
   await Promise.all([firstAgain.stop(), second.stop()]);
 });
+
+test('a publication of somebody else that forbids full row images is found before the application meets it', async () => {
+  const { source } = await pair.databases('foreign_publication');
+  await sql(
+    source.url,
+    'CREATE TABLE orders (id int PRIMARY KEY, customer int, note text)',
+    'INSERT INTO orders VALUES (1, 1)',
+    'CREATE PUBLICATION theirs FOR TABLE orders (id, note)',
+  );
+  const keyspace = await keyspaceOf(source, { orders: 'customer:integer' });
+  await assert.rejects(engine.prepareSource(source, 'theirs', tasksOf(keyspace, HALF)), {
+    code: 'migration',
+    message: /with whole rows in the log, cannot update table "orders"/,
+  });
+  await sql(source.url, `UPDATE orders SET note = 'still works' WHERE id = 1`);
+  await engine.removeTraces(source, 'theirs', []);
+  assert.deepEqual(await texts(source.url, `SELECT relreplident FROM pg_class WHERE relname = 'orders'`), [
+    'd',
+  ]);
+});
+
+test('a transaction that keeps the copy from beginning is named', async () => {
+  const { source } = await pair.databases('waiting');
+  await sql(source.url, 'CREATE TABLE t (id int PRIMARY KEY)');
+  const writer = new pg.Client({ connectionString: source.url });
+  await writer.connect();
+  await writer.query('BEGIN; INSERT INTO t VALUES (1)');
+  const keyspace = await keyspaceOf(source, { t: 'id:integer' });
+  await engine.prepareSource(source, 'waiting', tasksOf(keyspace, HALF));
+  const opening = engine.openSnapshot(source, 'waiting', ['d']);
+  while (!pair.log.some((line) => line.includes('the copy begins when open transactions have ended')))
+    await sleep(100);
+  const pid = (await writer.query('SELECT pg_backend_pid() AS pid')).rows[0].pid;
+  assert.ok(
+    pair.log.some((line) => line.includes(`process ${pid} since`)),
+    pair.log.join('\n'),
+  );
+  await writer.query('COMMIT');
+  await (await opening).close();
+  await writer.end();
+  await engine.removeTraces(source, 'waiting', []);
+});
