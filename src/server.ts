@@ -1,10 +1,12 @@
+import type { Control } from './admin/control.js';
 import { Face } from './admin/face.js';
+import type { RunningHttp } from './admin/http.js';
 import { LiveControl } from './admin/live-control.js';
 import type { Config, DatabaseConfig, HostPort } from './config/config.js';
 import { wingOf } from './dialects.js';
 import { type Clock, systemClock } from './lib/clock.js';
-import { OperatingError, asError } from './lib/errors.js';
-import { type Logger, createLog } from './lib/log.js';
+import { asError, OperatingError } from './lib/errors.js';
+import { createLog, type Logger } from './lib/log.js';
 import { Migrations } from './migration/migrations.js';
 import { pausePointFromEnvironment } from './pause-point.js';
 import type { CancelKey } from './proxy/cancel.js';
@@ -16,8 +18,6 @@ import { FileStore } from './topology/file-store.js';
 import { firstSnapshot, openSnapshot } from './topology/opening.js';
 import type { TopologyStore } from './topology/store.js';
 import { Topology } from './topology/topology.js';
-import type { Control } from './admin/control.js';
-import type { RunningHttp } from './admin/http.js';
 
 export interface ServerOptions {
   readonly log?: Logger;
@@ -30,7 +30,11 @@ export interface ServerOptions {
 
 export interface RunningServer {
   /** Where it listens; a role that is not configured is undefined. */
-  readonly addresses: { readonly postgres: HostPort | undefined; readonly admin: HostPort | undefined; readonly http: HostPort | undefined };
+  readonly addresses: {
+    readonly postgres: HostPort | undefined;
+    readonly admin: HostPort | undefined;
+    readonly http: HostPort | undefined;
+  };
   readonly control: Control;
   /** Takes the new configuration as far as it can be taken while running; returns what waits for a restart. */
   reload(config: Config): Promise<readonly string[]>;
@@ -81,7 +85,12 @@ class Parts {
       if (config.name !== ANY_DATABASE) listed.push(await this.#openDatabase(config, this.#store));
     }
     const wildcard = this.#config.databases[ANY_DATABASE];
-    this.#databases = new Databases(listed, wildcard, (named) => this.#wildcardDatabase(named), this.#config.limits.maxClients);
+    this.#databases = new Databases(
+      listed,
+      wildcard,
+      (named) => this.#wildcardDatabase(named),
+      this.#config.limits.maxClients,
+    );
     const findUser = (name: string) => this.#config.users.find((user) => user.name === name);
     this.#clients = new Clients(this.#databases, findUser, this.#log);
     for (const migrations of this.#migrations.values()) await migrations.resumeAll();
@@ -111,12 +120,22 @@ class Parts {
       databaseRefusal: (name: string) => this.#databases!.refusal(name),
       cancel: (key: CancelKey) => void clients.cancelKeys.cancel(key),
     };
-    const admin = await this.#listen('the control port', listen.admin, wing.consoleDoor({ ...guests, refusal: () => undefined }), async (frontend) => face.serveConsole(frontend));
+    const admin = await this.#listen(
+      'the control port',
+      listen.admin,
+      wing.consoleDoor({ ...guests, refusal: () => undefined }),
+      async (frontend) => face.serveConsole(frontend),
+    );
     if (listen.http !== undefined) {
       const password = () => this.#config.admin.password;
       this.#http = await face.startHttp({ listen: listen.http, password, withProcessMetrics: true });
     }
-    const postgres = await this.#listen('Postgres clients', listen.postgres, wing.clientDoor(guests), (frontend) => clients.admit(frontend));
+    const postgres = await this.#listen(
+      'Postgres clients',
+      listen.postgres,
+      wing.clientDoor(guests),
+      (frontend) => clients.admit(frontend),
+    );
     return {
       addresses: { postgres, admin, http: this.#http?.address },
       control,
@@ -155,13 +174,27 @@ class Parts {
   #wildcardDatabase(config: DatabaseConfig): Database {
     const { dialect } = wingOf(config.engine);
     const shards = Object.fromEntries(
-      Object.entries(config.shards).map(([name, shard]) => [name, { ...shard, url: dialect.withDatabase(shard.url, config.name) }]),
+      Object.entries(config.shards).map(([name, shard]) => [
+        name,
+        { ...shard, url: dialect.withDatabase(shard.url, config.name) },
+      ]),
     );
-    return this.#newDatabase({ ...config, shards }, new Topology(firstSnapshot({ ...config, shards })), this.#store!);
+    return this.#newDatabase(
+      { ...config, shards },
+      new Topology(firstSnapshot({ ...config, shards })),
+      this.#store!,
+    );
   }
 
   #newDatabase(config: DatabaseConfig, topology: Topology, store: TopologyStore): Database {
-    return new Database(config, topology, wingOf(config.engine).dialect, this.#config.limits, store.decisions, this.#log.child({ database: config.name }));
+    return new Database(
+      config,
+      topology,
+      wingOf(config.engine).dialect,
+      this.#config.limits,
+      store.decisions,
+      this.#log.child({ database: config.name }),
+    );
   }
 
   #migrationsOf(database: Database, store: TopologyStore): Migrations {
@@ -170,7 +203,9 @@ class Parts {
       store,
       engine: wingOf(database.config.engine).createMigrationEngine(this.#config, this.#log),
       keyspace: async () => (await database.loadRouter()).keyspace,
-      shardUrl: (shard) => database.config.shards[shard]?.url ?? database.topology.current.shards.find(({ name }) => name === shard)?.url,
+      shardUrl: (shard) =>
+        database.config.shards[shard]?.url ??
+        database.topology.current.shards.find(({ name }) => name === shard)?.url,
       config: this.#config.migration,
       vnodes: database.config.ring.vnodes,
       log: this.#log.child({ database: database.name }),
@@ -193,17 +228,31 @@ class Parts {
   }
 
   async #reloadFrom(options: ServerOptions): Promise<readonly string[]> {
-    if (options.loadConfig === undefined) throw new OperatingError('configuration', 'this server was started without a configuration file');
+    if (options.loadConfig === undefined)
+      throw new OperatingError('configuration', 'this server was started without a configuration file');
     return this.#reload(await options.loadConfig());
   }
 
   /** Users, passwords and limits are asked for each time they matter; addresses, shards and tables wait for a restart. */
   async #reload(next: Config): Promise<readonly string[]> {
     const waiting = waitsForRestart(this.#config, next);
-    this.#config = { ...next, listen: this.#config.listen, store: this.#config.store, databases: this.#config.databases, workers: this.#config.workers };
+    this.#config = {
+      ...next,
+      listen: this.#config.listen,
+      store: this.#config.store,
+      databases: this.#config.databases,
+      workers: this.#config.workers,
+    };
     for (const database of this.#databases?.all ?? []) {
       if (!database.isPassThrough) {
-        await database.loadRouter().catch((thrown) => this.#log.warn({ database: database.name, reason: asError(thrown).message }, 'tables cannot be read now'));
+        await database
+          .loadRouter()
+          .catch((thrown) =>
+            this.#log.warn(
+              { database: database.name, reason: asError(thrown).message },
+              'tables cannot be read now',
+            ),
+          );
       }
     }
     this.#log.info({ waiting }, 'configuration read again');

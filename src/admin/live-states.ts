@@ -28,7 +28,10 @@ export function databaseState(database: Database, allSessions: readonly Session[
     leasesTotal: counters.leases,
     leaseWaitMsTotal: counters.leaseWaitMs,
     clientParsesTotal: counters.clientParses,
-    serverParsesTotal: database.pools.reduce((sum, pool) => sum + pool.backends().reduce((parses, { backend }) => parses + backend.parsesTotal, 0), 0),
+    serverParsesTotal: database.pools.reduce(
+      (sum, pool) => sum + pool.backends().reduce((parses, { backend }) => parses + backend.parsesTotal, 0),
+      0,
+    ),
     bindsTotal: counters.binds,
     planCacheHitsTotal: router?.cacheHitsTotal ?? 0,
     planCacheMissesTotal: router?.cacheMissesTotal ?? 0,

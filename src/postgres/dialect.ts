@@ -4,8 +4,8 @@ import type { Dialect, TransactionWords } from '../proxy/dialect.js';
 import { createPassThroughRouter, createPostgresRouter } from '../routing/postgres-router.js';
 import { connectBackend } from './backend.js';
 import { readKeyspace } from './catalog.js';
-import { postgresValues } from './values.js';
 import { encodeCopyFail, encodeQuery } from './frontend-messages.js';
+import { postgresValues } from './values.js';
 
 /** Parameters of the startup packet that are no settings (PostgreSQL manual 55.7, StartupMessage). */
 const NOT_SETTINGS = new Set(['user', 'database', 'options', 'replication']);
@@ -21,7 +21,13 @@ const words: TransactionWords = {
   commitPrepared: (gid) => `COMMIT PREPARED ${quoteLiteral(gid)}`,
   rollbackPrepared: (gid) => `ROLLBACK PREPARED ${quoteLiteral(gid)}`,
   listPrepared: 'SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()',
-  tags: { begin: 'BEGIN', commit: 'COMMIT', rollback: 'ROLLBACK', savepoint: 'SAVEPOINT', release: 'RELEASE' },
+  tags: {
+    begin: 'BEGIN',
+    commit: 'COMMIT',
+    rollback: 'ROLLBACK',
+    savepoint: 'SAVEPOINT',
+    release: 'RELEASE',
+  },
 };
 
 /** The Postgres wing as the hall knows it. */

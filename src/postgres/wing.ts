@@ -1,13 +1,13 @@
-import { createPostgresEngine } from './engine.js';
-import { loadParser } from '../sql/postgres-parser.js';
 import type { Config, UserConfig } from '../config/config.js';
 import { OperatingError } from '../lib/errors.js';
 import type { Logger } from '../lib/log.js';
-import { StatementIds } from '../pool/statement-ids.js';
 import type { MigrationEngine } from '../migration/engine.js';
+import { StatementIds } from '../pool/statement-ids.js';
 import type { ClientDoor } from '../proxy/frontend.js';
+import { loadParser } from '../sql/postgres-parser.js';
 import { Authenticator, type LoginRule } from './authenticator.js';
 import { postgresDialect } from './dialect.js';
+import { createPostgresEngine } from './engine.js';
 import { ServerTls } from './server-tls.js';
 import { createDoor } from './startup.js';
 
@@ -29,13 +29,16 @@ export const postgresWing = {
   dialect: postgresDialect,
   /** Before anything else: the parser is WebAssembly. */
   load: loadParser,
-  createMigrationEngine: (config: Config, log: Logger): MigrationEngine => createPostgresEngine({ log, maxLagBytes: config.migration.maxLagBytes }),
+  createMigrationEngine: (config: Config, log: Logger): MigrationEngine =>
+    createPostgresEngine({ log, maxLagBytes: config.migration.maxLagBytes }),
   clientDoor: (guests: DoorGuests): ClientDoor => {
     const rule = (user: string, database: string): LoginRule | OperatingError | undefined => {
       const refused = guests.refusal();
       if (refused !== undefined) return refused;
       const found = guests.config().users.find(({ name }) => name === user);
-      return found === undefined ? undefined : { ...ruleOf(found), refusal: guests.databaseRefusal(database) };
+      return found === undefined
+        ? undefined
+        : { ...ruleOf(found), refusal: guests.databaseRefusal(database) };
     };
     return door(guests, rule);
   },
@@ -45,7 +48,11 @@ export const postgresWing = {
       const { password } = guests.config().admin;
       const refusal = CONSOLE_DATABASES.has(database)
         ? undefined
-        : new OperatingError('unknown-database', `database "${database}" does not exist on the control port`, { hint: 'Connect to the database "ringferry".' });
+        : new OperatingError(
+            'unknown-database',
+            `database "${database}" does not exist on the control port`,
+            { hint: 'Connect to the database "ringferry".' },
+          );
       return { auth: password === undefined ? 'trust' : 'scram', password, scram: undefined, refusal };
     }),
 };

@@ -1,6 +1,6 @@
-import { OperatingError, asOperatingError } from '../lib/errors.js';
-import type { Logger } from '../lib/log.js';
 import type { UserConfig } from '../config/config.js';
+import { asOperatingError, OperatingError } from '../lib/errors.js';
+import type { Logger } from '../lib/log.js';
 import { CancelKeys } from './cancel.js';
 import type { Credentials, Database } from './database.js';
 import type { Databases } from './databases.js';
@@ -42,7 +42,9 @@ export class Clients {
   refusal(maxClients: number): OperatingError | undefined {
     if (this.#isDraining) return new OperatingError('shutting-down', 'Ringferry is shutting down');
     if (this.#sessions.size + this.#arriving < maxClients) return undefined;
-    return new OperatingError('too-many-clients', `sorry, too many clients already: ${maxClients}`, { hint: 'The limit is limits.maxClients.' });
+    return new OperatingError('too-many-clients', `sorry, too many clients already: ${maxClients}`, {
+      hint: 'The limit is limits.maxClients.',
+    });
   }
 
   /** Gives an authenticated client its session, or tells it why not. */
@@ -51,8 +53,14 @@ export class Clients {
     try {
       if (this.#isDraining) throw new OperatingError('shutting-down', 'Ringferry is shutting down');
       const database = this.#databases.get(frontend.identity.database);
-      const session = await Session.open(this.#nextId++, database, frontend, this.#credentials(frontend.identity), this.cancelKeys, this.#log, (ended) =>
-        this.#forget(ended),
+      const session = await Session.open(
+        this.#nextId++,
+        database,
+        frontend,
+        this.#credentials(frontend.identity),
+        this.cancelKeys,
+        this.#log,
+        (ended) => this.#forget(ended),
       );
       this.#sessions.add(session);
       if (this.#isDraining) session.end(new OperatingError('shutting-down', 'Ringferry is shutting down'));
@@ -86,7 +94,10 @@ export class Clients {
 
   /** Ends all clients of one database. */
   kill(database: Database): void {
-    const reason = new OperatingError('shutting-down', `database "${database.name}" is being killed by an operator`);
+    const reason = new OperatingError(
+      'shutting-down',
+      `database "${database.name}" is being killed by an operator`,
+    );
     for (const session of this.#sessions) if (session.database === database) session.end(reason);
   }
 

@@ -53,7 +53,9 @@ export class CopySplitter {
     this.#plan = plan;
     this.#way = way;
     this.#rows = new CopyRows(plan, context.database.limits.maxMessageBytes);
-    this.#lanes = participants.map((participant) => new CopyLane(context, participant, (failure) => this.#fail(failure)));
+    this.#lanes = participants.map(
+      (participant) => new CopyLane(context, participant, (failure) => this.#fail(failure)),
+    );
     this.#byShard = new Map(this.#lanes.map((lane) => [lane.backend.shard, lane]));
     this.ended = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -73,7 +75,8 @@ export class CopySplitter {
   take(frame: Buffer, kind: 'data' | 'done' | 'fail'): boolean {
     if (this.#isOver) return true;
     try {
-      if (kind === 'data') return this.#deal(this.#rows.push(this.#context.database.dialect.copyPayload(frame)));
+      if (kind === 'data')
+        return this.#deal(this.#rows.push(this.#context.database.dialect.copyPayload(frame)));
       if (kind === 'fail') this.#abort(frame);
       else {
         this.#deal(this.#rows.end());
@@ -85,7 +88,9 @@ export class CopySplitter {
     return true;
   }
 
-  #deal(rows: readonly { readonly row: Buffer; readonly key: string | undefined; readonly isHeader: boolean }[]): boolean {
+  #deal(
+    rows: readonly { readonly row: Buffer; readonly key: string | undefined; readonly isHeader: boolean }[],
+  ): boolean {
     for (const { row, key, isHeader } of rows) {
       if (isHeader) for (const lane of this.#lanes) lane.add(row, false);
       else this.#laneOf(key).add(row, true);
@@ -165,7 +170,10 @@ class CopyLane implements RelaySink {
       this.#started = { resolve, reject };
       const step = this.#context.database.dialect.queryStep(sql);
       const before = takeBefore(this.#participant);
-      this.backend.forward({ steps: [step], end: 'query', byteLength: step.frame.length }, this, { rename: true, before });
+      this.backend.forward({ steps: [step], end: 'query', byteLength: step.frame.length }, this, {
+        rename: true,
+        before,
+      });
     });
   }
 

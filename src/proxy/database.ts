@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { DatabaseConfig, LimitsConfig } from '../config/config.js';
-import { OperatingError, asError } from '../lib/errors.js';
+import { asError, OperatingError } from '../lib/errors.js';
 import type { Logger } from '../lib/log.js';
 import type { Backend, BackendTarget } from '../pool/backend.js';
 import { Pool } from '../pool/pool.js';
@@ -9,9 +9,9 @@ import type { ShardName } from '../topology/ring.js';
 import { servingShards } from '../topology/snapshot.js';
 import type { DecisionLog } from '../topology/store.js';
 import type { Topology } from '../topology/topology.js';
-import type { MergeValues } from './merge-values.js';
-import type { Dialect } from './dialect.js';
 import { DatabaseCounters } from './counters.js';
+import type { Dialect } from './dialect.js';
+import type { MergeValues } from './merge-values.js';
 import { TemplateCounts } from './templates.js';
 import { TwoPhaseCommit } from './two-phase.js';
 
@@ -68,15 +68,29 @@ export class Database {
     const entry = this.topology.current.shards.find((candidate) => candidate.name === shard);
     if (entry === undefined) {
       const known = this.topology.current.shards.map((candidate) => candidate.name).join(', ');
-      throw new OperatingError('invalid-parameter', `there is no shard "${shard}" in database "${this.name}"`, { hint: `Its shards are: ${known}.` });
+      throw new OperatingError(
+        'invalid-parameter',
+        `there is no shard "${shard}" in database "${this.name}"`,
+        { hint: `Its shards are: ${known}.` },
+      );
     }
     return entry.url;
   }
 
   /** The pool of connections to one shard, as these credentials, opened with these startup parameters. */
-  pool(shard: ShardName, credentials: Credentials = OF_THE_URL, startup = this.dialect.startupDefaults): Pool {
+  pool(
+    shard: ShardName,
+    credentials: Credentials = OF_THE_URL,
+    startup = this.dialect.startupDefaults,
+  ): Pool {
     const url = this.shardUrl(shard);
-    const key = JSON.stringify([shard, url, credentials.user ?? null, credentials.password ?? null, ...[...startup].flat()]);
+    const key = JSON.stringify([
+      shard,
+      url,
+      credentials.user ?? null,
+      credentials.password ?? null,
+      ...[...startup].flat(),
+    ]);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       pool = new Pool(this.dialect.connect, targetOf(shard, url, credentials), startup, this.config.pool);
@@ -194,7 +208,10 @@ function targetOf(shard: ShardName, url: string, credentials: Credentials): Back
     shard,
     url,
     user: credentials.user ?? decodeURIComponent(parsed.username),
-    password: credentials.user === undefined ? decodeURIComponent(parsed.password) || undefined : credentials.password,
+    password:
+      credentials.user === undefined
+        ? decodeURIComponent(parsed.password) || undefined
+        : credentials.password,
     database: decodeURIComponent(parsed.pathname.slice(1)),
   };
 }

@@ -13,7 +13,12 @@ export class Databases {
   readonly #max: number;
 
   /** `max`: how many databases `"*"` may admit. */
-  constructor(listed: Iterable<Database>, wildcard: DatabaseConfig | undefined, make: (config: DatabaseConfig) => Database, max: number) {
+  constructor(
+    listed: Iterable<Database>,
+    wildcard: DatabaseConfig | undefined,
+    make: (config: DatabaseConfig) => Database,
+    max: number,
+  ) {
     for (const database of listed) this.#byName.set(database.name, database);
     this.#wildcard = wildcard;
     this.#make = make;
@@ -37,7 +42,9 @@ export class Databases {
       });
     }
     if (this.#byName.size < this.#max) return undefined;
-    return new OperatingError('limit-exceeded', `${this.#max} databases are open already`, { hint: 'List the databases in the configuration.' });
+    return new OperatingError('limit-exceeded', `${this.#max} databases are open already`, {
+      hint: 'List the databases in the configuration.',
+    });
   }
 
   /** Throws what `refusal` says. */

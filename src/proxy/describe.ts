@@ -1,5 +1,5 @@
-import { ServerFailure } from '../pool/backend.js';
 import type { StatementDescription } from '../pool/backend.js';
+import { ServerFailure } from '../pool/backend.js';
 import type { PreparedStatement } from '../pool/request.js';
 import type { PlannedStatement } from '../routing/plan.js';
 import { servingShards } from '../topology/snapshot.js';
@@ -20,7 +20,8 @@ export async function describeStatement(
 ): Promise<StatementDescription> {
   const { plan } = planned;
   if (plan.placement.type === 'refused') throw plan.placement.error;
-  if (plan.transaction !== undefined || (plan.session !== undefined && plan.session.type !== 'pin')) return NOTHING;
+  if (plan.transaction !== undefined || (plan.session !== undefined && plan.session.type !== 'pin'))
+    return NOTHING;
   const joined = transaction?.backends.find((backend) => backend.transaction === 'open' && !backend.isBusy);
   try {
     if (joined !== undefined) return await joined.describe(prepared);
@@ -31,10 +32,19 @@ export async function describeStatement(
   }
 }
 
-async function onAnyShard(context: SessionContext, planned: PlannedStatement, prepared: PreparedStatement): Promise<StatementDescription> {
+async function onAnyShard(
+  context: SessionContext,
+  planned: PlannedStatement,
+  prepared: PreparedStatement,
+): Promise<StatementDescription> {
   const snapshot = context.database.topology.current;
   const { placement } = planned.plan;
-  const shard = placement.type === 'shard' ? placement.shard : placement.type === 'home' ? snapshot.home : preferredShard(context);
+  const shard =
+    placement.type === 'shard'
+      ? placement.shard
+      : placement.type === 'home'
+        ? snapshot.home
+        : preferredShard(context);
   const { backend, pool } = await context.lanes.borrow(shard);
   try {
     for (const sql of context.settings.replay(backend)) await backend.run(sql);

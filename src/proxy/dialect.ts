@@ -1,9 +1,9 @@
 import type { DatabaseConfig, LimitsConfig } from '../config/config.js';
 import type { BackendConnector } from '../pool/backend.js';
 import type { Step } from '../pool/request.js';
-import type { MergeValues } from './merge-values.js';
 import type { StatementRouter } from '../routing/router.js';
 import type { Keyspace } from '../topology/keyspace.js';
+import type { MergeValues } from './merge-values.js';
 
 /** Runs one small statement on some shard: rows as text. */
 export type RowsQuery = (sql: string) => Promise<(string | null)[][]>;
@@ -22,7 +22,13 @@ export interface TransactionWords {
   /** Lists the gids of prepared transactions of this database, one column. */
   readonly listPrepared: string;
   /** Tags of the commands that the session answers itself. */
-  readonly tags: { readonly begin: string; readonly commit: string; readonly rollback: string; readonly savepoint: string; readonly release: string };
+  readonly tags: {
+    readonly begin: string;
+    readonly commit: string;
+    readonly rollback: string;
+    readonly savepoint: string;
+    readonly release: string;
+  };
 }
 
 /** What a wing gives to the hall: facts and functions in which the engines differ. */

@@ -49,5 +49,7 @@ export class AlreadyAnswered extends Error {
 
 export function isWrite(planned: PlannedStatement): boolean {
   const { access, placement } = planned.plan;
-  return access === 'write' || access === 'ddl' || placement.type === 'shard' || placement.type === 'key-by-hand';
+  return (
+    access === 'write' || access === 'ddl' || placement.type === 'shard' || placement.type === 'key-by-hand'
+  );
 }

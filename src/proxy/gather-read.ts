@@ -5,7 +5,7 @@ import type { Pool } from '../pool/pool.js';
 import { limitsOf } from '../routing/limit.js';
 import type { Merge } from '../routing/plan.js';
 import type { Execution, SessionContext, Way } from './execution.js';
-import { type GatherOutcome, type GatherSink, type Part, gather } from './gather.js';
+import { type GatherOutcome, type GatherSink, gather, type Part } from './gather.js';
 import { parameterTypes, partsOf } from './gather-write.js';
 import { lostConnection } from './lost-connection.js';
 import { RowMerger } from './merge.js';
@@ -23,7 +23,10 @@ export async function gatherRead(
   const lent: { backend: Backend; pool: Pool }[] = [];
   const act = plan.copy?.direction === 'out' ? copyOut : mergeRows;
   try {
-    const formats = plan.merge === undefined ? execution.resultFormats : RowMerger.shardFormats(plan.merge, execution.resultFormats);
+    const formats =
+      plan.merge === undefined
+        ? execution.resultFormats
+        : RowMerger.shardFormats(plan.merge, execution.resultFormats);
     const parts =
       transaction === undefined
         ? await lendParts(context, execution, way, formats, lent)
@@ -54,12 +57,21 @@ async function lendParts(
     resultFormats,
   }));
   for (const shard of way.route.shards) lent.push(await context.lanes.borrow(shard));
-  return lent.map(({ backend }, index) => ({ backend, before: context.settings.replay(backend), query: queries[index]! }));
+  return lent.map(({ backend }, index) => ({
+    backend,
+    before: context.settings.replay(backend),
+    query: queries[index]!,
+  }));
 }
 
-async function mergeRows(context: SessionContext, execution: Execution, parts: readonly Part[]): Promise<void> {
+async function mergeRows(
+  context: SessionContext,
+  execution: Execution,
+  parts: readonly Part[],
+): Promise<void> {
   const { merge } = execution.planned.plan;
-  if (merge === undefined) throw unsupported('this statement over several shards', 'Give the shard key one value.');
+  if (merge === undefined)
+    throw unsupported('this statement over several shards', 'Give the shard key one value.');
   const answer = new MergedAnswer(context, execution, merge, parts);
   throwIfFailed(await gather(parts, answer, (backend) => context.lanes.cancelOn(backend)));
   answer.finish();
@@ -122,7 +134,9 @@ class MergedAnswer implements GatherSink {
     if (this.#failure !== undefined) throw this.#failure;
     const { answers } = this.#context.frontend;
     if (this.#isSuspended && this.#execution.portal !== undefined) this.#execution.portal.isSpent = true;
-    this.#context.frontend.send(this.#isSuspended ? answers.portalSuspended() : answers.commandComplete(`SELECT ${this.#sent}`));
+    this.#context.frontend.send(
+      this.#isSuspended ? answers.portalSuspended() : answers.commandComplete(`SELECT ${this.#sent}`),
+    );
   }
 
   /** False: the client is slow. */
@@ -186,7 +200,8 @@ async function copyOut(context: SessionContext, execution: Execution, parts: rea
 
 function throwIfFailed(outcome: GatherOutcome): void {
   if (outcome.error !== undefined) throw new ServerFailure(outcome.error);
-  if (outcome.broken !== undefined) throw lostConnection(outcome.broken.backend.shard, outcome.broken.error, false);
+  if (outcome.broken !== undefined)
+    throw lostConnection(outcome.broken.backend.shard, outcome.broken.error, false);
 }
 
 /** A portal whose rows were merged here cannot be continued. */

@@ -1,10 +1,10 @@
 import { OperatingError } from '../lib/errors.js';
-import { ServerFailure } from '../pool/backend.js';
 import type { ResultColumn } from '../pool/backend.js';
+import { ServerFailure } from '../pool/backend.js';
 import type { ShardName } from '../topology/ring.js';
 import { describeStatement } from './describe.js';
-import { type Execution, type SessionContext, type Way, isWrite } from './execution.js';
-import { type Part, gather } from './gather.js';
+import { type Execution, isWrite, type SessionContext, type Way } from './execution.js';
+import { gather, type Part } from './gather.js';
 import { lostConnection } from './lost-connection.js';
 import { type Participant, type Transaction, takeBefore } from './transaction.js';
 
@@ -23,7 +23,9 @@ export async function gatherWrite(
   const parts = await partsOf(context, transaction, execution, way, execution.resultFormats);
   await execution.answerLocally?.();
   // A reference table has the same rows everywhere: one shard's answer is the answer.
-  const answering = execution.planned.plan.writesReference ? Math.max(0, shards.indexOf(way.snapshot.home)) : undefined;
+  const answering = execution.planned.plan.writesReference
+    ? Math.max(0, shards.indexOf(way.snapshot.home))
+    : undefined;
   const answers = context.frontend.answers;
   let isDescribed = execution.mode === 'portal';
   const outcome = await gather(
@@ -44,8 +46,11 @@ export async function gatherWrite(
   );
   if (outcome.error !== undefined || outcome.broken !== undefined) transaction.isFailed = true;
   if (outcome.error !== undefined) throw new ServerFailure(outcome.error);
-  if (outcome.broken !== undefined) throw lostConnection(outcome.broken.backend.shard, outcome.broken.error, false);
-  return answering === undefined ? context.database.dialect.sumTags(outcome.tags) : (outcome.tags[answering] ?? '');
+  if (outcome.broken !== undefined)
+    throw lostConnection(outcome.broken.backend.shard, outcome.broken.error, false);
+  return answering === undefined
+    ? context.database.dialect.sumTags(outcome.tags)
+    : (outcome.tags[answering] ?? '');
 }
 
 /** Runs what cannot be in a transaction (VACUUM, CREATE INDEX CONCURRENTLY) on one shard after the other. */

@@ -1,4 +1,12 @@
-import type { Backend, BackendQuery, ResultColumn, RowFields, RowSink, ServerError, TransactionStatus } from '../pool/backend.js';
+import type {
+  Backend,
+  BackendQuery,
+  ResultColumn,
+  RowFields,
+  RowSink,
+  ServerError,
+  TransactionStatus,
+} from '../pool/backend.js';
 
 /** One shard's part of a gathered statement. */
 export interface Part {
@@ -24,7 +32,11 @@ export interface GatherOutcome {
 }
 
 /** Runs the parts side by side and hands their rows over; ends when all have ended. After the first error the other parts are cancelled by `cancel`. */
-export function gather(parts: readonly Part[], sink: GatherSink, cancel: (backend: Backend) => void): Promise<GatherOutcome> {
+export function gather(
+  parts: readonly Part[],
+  sink: GatherSink,
+  cancel: (backend: Backend) => void,
+): Promise<GatherOutcome> {
   return new Promise((resolve) => {
     const tags: (string | undefined)[] = parts.map(() => undefined);
     let error: ServerError | undefined;

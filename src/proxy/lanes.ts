@@ -107,9 +107,13 @@ export class SessionLanes implements Lanes {
 
   #lostPinned(shard: ShardName): OperatingError {
     this.#pinned.delete(shard);
-    return new OperatingError('shard-unavailable', `the connection to shard "${shard}" that this session was pinned to is lost`, {
-      detail: `It was pinned because of: ${this.pinReason}.`,
-      hint: 'What lived in it (temporary tables, LISTEN, locks) is gone. Reconnect.',
-    });
+    return new OperatingError(
+      'shard-unavailable',
+      `the connection to shard "${shard}" that this session was pinned to is lost`,
+      {
+        detail: `It was pinned because of: ${this.pinReason}.`,
+        hint: 'What lived in it (temporary tables, LISTEN, locks) is gone. Reconnect.',
+      },
+    );
   }
 }

@@ -1,6 +1,6 @@
-import { type Server, type Socket, createServer } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import type { HostPort } from '../config/config.js';
-import { OperatingError, asError } from '../lib/errors.js';
+import { asError, OperatingError } from '../lib/errors.js';
 import type { Logger } from '../lib/log.js';
 import type { ClientDoor, Frontend } from './frontend.js';
 
@@ -10,7 +10,12 @@ export class Listener {
   readonly #open = new Set<Socket>();
   readonly #name: string;
 
-  constructor(name: string, door: ClientDoor, onFrontend: (frontend: Frontend, socket: Socket) => Promise<void>, log: Logger) {
+  constructor(
+    name: string,
+    door: ClientDoor,
+    onFrontend: (frontend: Frontend, socket: Socket) => Promise<void>,
+    log: Logger,
+  ) {
     this.#name = name;
     this.#server = createServer({ noDelay: true, pauseOnConnect: false }, (socket) => {
       this.#open.add(socket);
@@ -20,7 +25,10 @@ export class Listener {
       door(socket)
         .then((frontend) => frontend && onFrontend(frontend, socket))
         .catch((thrown) => {
-          log.error({ reason: asError(thrown).message, stack: asError(thrown).stack }, 'a connection could not be served');
+          log.error(
+            { reason: asError(thrown).message, stack: asError(thrown).stack },
+            'a connection could not be served',
+          );
           socket.destroy();
         });
     });
@@ -30,12 +38,24 @@ export class Listener {
   listen(at: HostPort): Promise<HostPort> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (cause: NodeJS.ErrnoException) => {
-        const hint = cause.code === 'EADDRINUSE' ? 'Something listens there already: stop it or choose another port.' : 'Choose another address.';
-        reject(new OperatingError('configuration', `cannot listen for ${this.#name} at ${at.host}:${at.port}: ${cause.message}`, { hint, cause }));
+        const hint =
+          cause.code === 'EADDRINUSE'
+            ? 'Something listens there already: stop it or choose another port.'
+            : 'Choose another address.';
+        reject(
+          new OperatingError(
+            'configuration',
+            `cannot listen for ${this.#name} at ${at.host}:${at.port}: ${cause.message}`,
+            { hint, cause },
+          ),
+        );
       });
       this.#server.listen({ host: at.host, port: at.port, backlog: 1024 }, () => {
         const address = this.#server.address();
-        resolve({ host: at.host, port: typeof address === 'object' && address !== null ? address.port : at.port });
+        resolve({
+          host: at.host,
+          port: typeof address === 'object' && address !== null ? address.port : at.port,
+        });
       });
     });
   }

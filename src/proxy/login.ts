@@ -1,4 +1,4 @@
-import { OperatingError, asError, asOperatingError } from '../lib/errors.js';
+import { asError, asOperatingError, OperatingError } from '../lib/errors.js';
 import type { Backend } from '../pool/backend.js';
 import { servingShards } from '../topology/snapshot.js';
 import type { CancelKey, CancelKeys } from './cancel.js';
@@ -24,16 +24,22 @@ export async function openCourse(
   credentials: Credentials,
   keys: CancelKeys,
 ): Promise<OpenedCourse> {
-  if (database.isPassThrough && database.config.pool.mode === 'session') return openSession(database, frontend, credentials);
+  if (database.isPassThrough && database.config.pool.mode === 'session')
+    return openSession(database, frontend, credentials);
   const parameters = await learnParameters(database, frontend, credentials);
   const key = keys.issue();
-  if (!database.isPassThrough) return { course: new ShardedCourse(database, frontend, credentials), parameters, key };
+  if (!database.isPassThrough)
+    return { course: new ShardedCourse(database, frontend, credentials), parameters, key };
   const router = await database.router();
   return { course: new PassThroughCourse(database, frontend, credentials, router), parameters, key };
 }
 
 /** Session mode: the backend is opened with the client's own startup parameters and its identity is the client's. */
-async function openSession(database: Database, frontend: Frontend, credentials: Credentials): Promise<OpenedCourse> {
+async function openSession(
+  database: Database,
+  frontend: Frontend,
+  credentials: Credentials,
+): Promise<OpenedCourse> {
   const startup = new Map([...database.dialect.startupDefaults, ...frontend.identity.startup]);
   const pool = database.pool(database.topology.current.home, credentials, startup);
   const backend = await pool.lease();
@@ -45,7 +51,11 @@ async function openSession(database: Database, frontend: Frontend, credentials: 
 }
 
 /** Sets the client's startup parameters on some backend, so that a wrong one is refused now, and reads what it reports. */
-async function learnParameters(database: Database, frontend: Frontend, credentials: Credentials): Promise<ReadonlyMap<string, string>> {
+async function learnParameters(
+  database: Database,
+  frontend: Frontend,
+  credentials: Credentials,
+): Promise<ReadonlyMap<string, string>> {
   const settings = new SessionSettings(database.dialect, frontend.identity);
   const cacheKey = JSON.stringify([credentials.user, settings.text]);
   const known = database.knownParameters.get(cacheKey);

@@ -27,7 +27,9 @@ export interface MergeValues {
   /** The sum of two values of a type that `sum()` gives; undefined when it cannot be added. */
   adder(typeOid: number): ((a: unknown, b: unknown) => unknown) | undefined;
   /** What `avg()` gives for a sum of this type: its type, and the value. undefined when that cannot be computed. */
-  averager(sumTypeOid: number): { readonly typeOid: number; average(sum: unknown, count: bigint): unknown } | undefined;
+  averager(
+    sumTypeOid: number,
+  ): { readonly typeOid: number; average(sum: unknown, count: bigint): unknown } | undefined;
   /** A computed value as another type. Throws OperatingError out of range like the server. */
   cast(value: TypedValue, to: MergeCast): TypedValue;
   typeOfCast(to: MergeCast): { readonly typeOid: number; readonly typeSize: number };

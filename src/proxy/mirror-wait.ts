@@ -11,7 +11,8 @@ export function movesToAwait(snapshot: Snapshot, shard: ShardName, touches: read
     if (move.state === 'copying') return false;
     if ((move.state === 'mirrored' ? move.source : move.target) !== shard) return false;
     return touches.some(
-      (touch) => touch.sharded || touch.tokens.some((token) => move.ranges.some((range) => rangeHolds(range, token))),
+      (touch) =>
+        touch.sharded || touch.tokens.some((token) => move.ranges.some((range) => rangeHolds(range, token))),
     );
   });
 }
@@ -20,7 +21,11 @@ export function movesToAwait(snapshot: Snapshot, shard: ShardName, touches: read
  * Dual-write's acknowledgement: called after the commit on `backend` and before the client hears of it. The position is
  * asked for on the same connection after the commit, so it lies behind it.
  */
-export async function awaitMirrors(topology: Topology, backend: Backend, touches: readonly Touch[]): Promise<void> {
+export async function awaitMirrors(
+  topology: Topology,
+  backend: Backend,
+  touches: readonly Touch[],
+): Promise<void> {
   const moves = movesToAwait(topology.current, backend.shard, touches);
   if (moves.length === 0) return;
   let position: Position;

@@ -1,4 +1,4 @@
-import { OperatingError, asOperatingError } from '../lib/errors.js';
+import { asOperatingError, type OperatingError } from '../lib/errors.js';
 import { type Backend, ServerFailure, type TransactionStatus } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
 import type { PreparedStatement, Request, Step } from '../pool/request.js';
@@ -8,9 +8,9 @@ import type { Course } from './course.js';
 import type { Credentials, Database } from './database.js';
 import type { Frontend } from './frontend.js';
 import { SessionLanes } from './lanes.js';
+import { endAsServer, lostConnection } from './lost-connection.js';
 import { PreparedStatements } from './prepared.js';
 import { type RelayOutcome, relay } from './relay.js';
-import { endAsServer, lostConnection } from './lost-connection.js';
 import { SessionSettings } from './settings.js';
 
 /**
@@ -71,9 +71,11 @@ export class PassThroughCourse implements Course {
       this.#swallowSyncs--;
       return;
     }
-    if (!this.#isSkipping) {
+    // After an error behind Flush the server skips the steps as we do, and waits for the same Sync.
+    const owesSync = this.#isSkipping && request.end === 'sync' && this.#held?.backend.isBroken === false;
+    if (!this.#isSkipping || owesSync) {
       try {
-        await this.#forward(request);
+        await this.#forward(owesSync ? { steps: [], end: 'sync', byteLength: 0 } : request);
       } catch (thrown) {
         await this.#fail(thrown, request);
       }
@@ -101,7 +103,8 @@ export class PassThroughCourse implements Course {
     const held = this.#held;
     if (held !== undefined) {
       if (held.backend.isBusy) held.backend.terminate();
-      else if (held.backend.transaction !== 'idle') await held.backend.run(this.#database.dialect.words.rollback).catch(() => held.backend.terminate());
+      else if (held.backend.transaction !== 'idle')
+        await held.backend.run(this.#database.dialect.words.rollback).catch(() => held.backend.terminate());
       this.#status = 'idle';
       this.#letGo();
     }
@@ -115,14 +118,23 @@ export class PassThroughCourse implements Course {
     const { backend } = this.#held;
     backend.onDrain = () => this.#frontend.resume();
     const before = this.#status === 'idle' ? this.#settings.replay(backend) : [];
-    const outcome = await relay(this.#frontend, backend, request, { rename: true, before, onCopyIn: () => this.#takeCopy(backend) });
+    const outcome = await relay(this.#frontend, backend, request, {
+      rename: true,
+      before,
+      onCopyIn: () => this.#takeCopy(backend),
+    });
     this.#copyTo = undefined;
     if (outcome.broken?.cause instanceof ServerFailure) {
       // Its connection is the client's connection: the server's last words end both.
       endAsServer(this.#frontend, this.#shard, outcome.broken);
       return;
     }
-    if (outcome.broken !== undefined) throw lostConnection(this.#shard, outcome.broken, plans.some((plan) => plan.access !== 'read'));
+    if (outcome.broken !== undefined)
+      throw lostConnection(
+        this.#shard,
+        outcome.broken,
+        plans.some((plan) => plan.access !== 'read'),
+      );
     this.#note(request, plans, outcome, backend);
   }
 
@@ -135,13 +147,15 @@ export class PassThroughCourse implements Course {
   #prepare(steps: readonly Step[]): Plan[] {
     const plans: Plan[] = [];
     for (const [index, step] of steps.entries()) {
-      if (step.type === 'query') for (const sql of this.#router.split(step.sql)) plans.push(this.#router.plan(sql).plan);
+      if (step.type === 'query')
+        for (const sql of this.#router.split(step.sql)) plans.push(this.#router.plan(sql).plan);
       else if (step.type === 'parse') this.#parse(step.prepared, steps.slice(0, index));
       else if (step.type === 'bind') {
         // A name that we do not know goes as it is: the server then says that it does not exist.
         step.prepared = this.#statements.find(step.statementName);
         if (step.prepared !== undefined) plans.push(this.#router.plan(step.prepared.sql).plan);
-      } else if (step.type === 'describe-statement') step.prepared = this.#statements.find(step.statementName);
+      } else if (step.type === 'describe-statement')
+        step.prepared = this.#statements.find(step.statementName);
       else if (step.type === 'close-statement') this.#statements.delete(step.statementName);
     }
     return plans;
@@ -164,7 +178,13 @@ export class PassThroughCourse implements Course {
 
   /** DISCARD ALL cleans the session, which is more than one backend. */
   async #answeredHere(request: Request, plans: readonly Plan[]): Promise<boolean> {
-    if (request.end !== 'query' || plans.length !== 1 || plans[0]!.session?.type !== 'discard-all' || this.#status !== 'idle') return false;
+    if (
+      request.end !== 'query' ||
+      plans.length !== 1 ||
+      plans[0]!.session?.type !== 'discard-all' ||
+      this.#status !== 'idle'
+    )
+      return false;
     this.#letGo();
     this.#lanes.unpin();
     this.#statements.clear();
@@ -186,11 +206,20 @@ export class PassThroughCourse implements Course {
       const sqls = statementTexts(request.steps, this.#router);
       plans.forEach((plan, index) => {
         if (plan.session?.type === 'pin') this.#lanes.pin(backend, plan.session.reason);
-        else if (plan.session !== undefined) this.#settings.note(plan.session, sqls[index] ?? '', [backend], !wasIdle || this.#status !== 'idle');
+        else if (plan.session !== undefined)
+          this.#settings.note(
+            plan.session,
+            sqls[index] ?? '',
+            [backend],
+            !wasIdle || this.#status !== 'idle',
+          );
       });
     }
     if (this.#status !== 'idle') return;
-    if (!wasIdle) this.#settings.transactionEnded(outcome.tags.at(-1) !== 'ROLLBACK' && outcome.error === undefined, [backend]);
+    if (!wasIdle)
+      this.#settings.transactionEnded(outcome.tags.at(-1) !== 'ROLLBACK' && outcome.error === undefined, [
+        backend,
+      ]);
     this.#database.counters.transactions++;
   }
 
@@ -208,7 +237,12 @@ export class PassThroughCourse implements Course {
       this.#held = undefined;
       this.#status = 'idle';
       this.#lanes.giveBack(held.backend, held.pool);
-    } else if (held !== undefined && request.end !== 'query' && this.#status === 'idle' && held.backend.transaction !== 'idle') {
+    } else if (
+      held !== undefined &&
+      request.end !== 'query' &&
+      this.#status === 'idle' &&
+      held.backend.transaction !== 'idle'
+    ) {
       held.backend.terminate();
     }
     if (request.end === 'flush') this.#isSkipping = true;

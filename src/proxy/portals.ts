@@ -22,7 +22,9 @@ export class Portals {
 
   add(portal: Portal): void {
     if (portal.name !== '' && this.#byName.has(portal.name)) {
-      throw new OperatingError('unsupported', `cursor "${portal.name}" already exists`, { sqlstate: '42P03' });
+      throw new OperatingError('unsupported', `cursor "${portal.name}" already exists`, {
+        sqlstate: '42P03',
+      });
     }
     this.#byName.set(portal.name, portal);
   }

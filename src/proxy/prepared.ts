@@ -16,12 +16,18 @@ export class PreparedStatements {
   add(prepared: PreparedStatement): void {
     if (prepared.name !== '') {
       if (this.#byName.has(prepared.name) && !this.#doubtful.delete(prepared.name)) {
-        throw new OperatingError('unsupported', `prepared statement "${prepared.name}" already exists`, { sqlstate: '42P05' });
+        throw new OperatingError('unsupported', `prepared statement "${prepared.name}" already exists`, {
+          sqlstate: '42P05',
+        });
       }
       if (this.#byName.size >= this.#max) {
-        throw new OperatingError('limit-exceeded', `this client has ${this.#max} prepared statements already`, {
-          hint: 'Close statements that are not used any more, or raise limits.maxPreparedStatements.',
-        });
+        throw new OperatingError(
+          'limit-exceeded',
+          `this client has ${this.#max} prepared statements already`,
+          {
+            hint: 'Close statements that are not used any more, or raise limits.maxPreparedStatements.',
+          },
+        );
       }
     }
     this.#byName.set(prepared.name, prepared);
@@ -30,7 +36,10 @@ export class PreparedStatements {
   get(name: string): PreparedStatement {
     const prepared = this.#byName.get(name);
     if (prepared !== undefined) return prepared;
-    const words = name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`;
+    const words =
+      name === ''
+        ? 'unnamed prepared statement does not exist'
+        : `prepared statement "${name}" does not exist`;
     throw new OperatingError('unknown-prepared-statement', words);
   }
 

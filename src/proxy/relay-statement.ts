@@ -1,7 +1,7 @@
 import type { Backend } from '../pool/backend.js';
 import type { Request } from '../pool/request.js';
 import type { ShardName } from '../topology/ring.js';
-import { AlreadyAnswered, type Execution, type SessionContext, type Way, isWrite } from './execution.js';
+import { AlreadyAnswered, type Execution, isWrite, type SessionContext, type Way } from './execution.js';
 import { lostConnection } from './lost-connection.js';
 import { awaitMirrors, movesToAwait } from './mirror-wait.js';
 import { type RelayOutcome, relay } from './relay.js';
@@ -91,7 +91,12 @@ async function relayAlone(
   }
 }
 
-function notePin(context: SessionContext, execution: Execution, backend: Backend, outcome: RelayOutcome): void {
+function notePin(
+  context: SessionContext,
+  execution: Execution,
+  backend: Backend,
+  outcome: RelayOutcome,
+): void {
   const effect = execution.planned.plan.session;
   if (effect?.type === 'pin' && outcome.broken === undefined) context.lanes.pin(backend, effect.reason);
 }

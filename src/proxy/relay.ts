@@ -24,7 +24,12 @@ export interface RelayOptions {
 }
 
 /** Passes one request to a backend and its answers to the client as the bytes they came in. */
-export function relay(frontend: Frontend, backend: Backend, request: Request, options: RelayOptions): Promise<RelayOutcome> {
+export function relay(
+  frontend: Frontend,
+  backend: Backend,
+  request: Request,
+  options: RelayOptions,
+): Promise<RelayOutcome> {
   return new Promise((resolve) => backend.forward(request, new Relay(frontend, options, resolve), options));
 }
 

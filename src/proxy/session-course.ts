@@ -5,8 +5,8 @@ import type { Request } from '../pool/request.js';
 import type { Course } from './course.js';
 import type { Database } from './database.js';
 import type { Frontend } from './frontend.js';
-import { relay } from './relay.js';
 import { endAsServer } from './lost-connection.js';
+import { relay } from './relay.js';
 
 /**
  * Serves a client of a one-shard database in session mode: one backend of its own from login to the end, every frame as it

@@ -1,4 +1,4 @@
-import { OperatingError, asError, asOperatingError } from '../lib/errors.js';
+import { asError, asOperatingError, OperatingError } from '../lib/errors.js';
 import type { Logger } from '../lib/log.js';
 import type { Request } from '../pool/request.js';
 import type { CancelKey, CancelKeys } from './cancel.js';
@@ -209,7 +209,10 @@ export class Session implements FrontendEvents {
     try {
       await this.#course.close();
     } catch (thrown) {
-      this.#log.error({ client: this.id, reason: asError(thrown).message }, 'a session could not give everything back');
+      this.#log.error(
+        { client: this.id, reason: asError(thrown).message },
+        'a session could not give everything back',
+      );
     }
     this.#onEnd(this);
   }

@@ -78,7 +78,6 @@ export class SessionSettings {
     return { ...(shard ? { shard } : {}), ...(key ? { key } : {}) };
   }
 
-
   transactionEnded(committed: boolean, backends: Iterable<Backend>): void {
     if (this.#beforeTransaction === undefined) return;
     if (!committed) {
@@ -107,7 +106,8 @@ function startupStatements(dialect: Dialect, identity: ClientIdentity): Map<stri
     if (sql !== undefined) statements.set(name.toLowerCase(), { sql, values: valuesOf(value) });
   };
   for (const [name, value] of identity.startup) {
-    if (name === 'options') for (const [option, setting] of dialect.startupOptions(value)) note(option, setting);
+    if (name === 'options')
+      for (const [option, setting] of dialect.startupOptions(value)) note(option, setting);
     else note(name, value);
   }
   return statements;

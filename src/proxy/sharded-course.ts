@@ -1,4 +1,4 @@
-import { OperatingError, asOperatingError } from '../lib/errors.js';
+import { asOperatingError, OperatingError } from '../lib/errors.js';
 import type { Backend, TransactionStatus } from '../pool/backend.js';
 import { ServerFailure } from '../pool/backend.js';
 import type { Request, Step } from '../pool/request.js';
@@ -8,14 +8,14 @@ import type { CopySplitter } from './copy-in.js';
 import type { Course } from './course.js';
 import type { Credentials, Database } from './database.js';
 import { describeStatement } from './describe.js';
+import { AlreadyAnswered, type SessionContext } from './execution.js';
 import type { Frontend } from './frontend.js';
 import { SessionLanes } from './lanes.js';
 import { type Portal, Portals } from './portals.js';
 import { PreparedStatements } from './prepared.js';
 import { SessionSettings } from './settings.js';
-import { AlreadyAnswered, type SessionContext } from './execution.js';
 import { StatementRunner } from './statement-runner.js';
-import { type Unit, isRelayable, parsedIn, unitsOf } from './steps.js';
+import { isRelayable, parsedIn, type Unit, unitsOf } from './steps.js';
 
 /**
  * Serves a client of a sharded database: cuts requests into statements, answers what belongs to the session itself and
@@ -132,7 +132,15 @@ export class ShardedCourse implements Course {
 
   async #simpleStatement(router: StatementRouter, sql: string, request: Request): Promise<void> {
     const planned = this.#plan(router, sql);
-    await this.#runner.run({ planned, mode: 'query', request, prepared: undefined, parameters: undefined, resultFormats: [], maxRows: 0 });
+    await this.#runner.run({
+      planned,
+      mode: 'query',
+      request,
+      prepared: undefined,
+      parameters: undefined,
+      resultFormats: [],
+      maxRows: 0,
+    });
   }
 
   /** Several statements of one Query are one transaction unless they say otherwise (PostgreSQL manual 55.2.2.1). */
@@ -142,7 +150,15 @@ export class ShardedCourse implements Course {
       if (planned.plan.transaction === undefined) this.#runner.beginImplicit();
       const frame = this.#database.dialect.queryStep(sql);
       const request: Request = { steps: [frame], end: 'query', byteLength: sql.length };
-      await this.#runner.run({ planned, mode: 'query', request, prepared: undefined, parameters: undefined, resultFormats: [], maxRows: 0 });
+      await this.#runner.run({
+        planned,
+        mode: 'query',
+        request,
+        prepared: undefined,
+        parameters: undefined,
+        resultFormats: [],
+        maxRows: 0,
+      });
     }
     await this.#runner.endImplicit();
   }
@@ -180,7 +196,10 @@ export class ShardedCourse implements Course {
 
   async #unit(router: StatementRouter, unit: Unit): Promise<void> {
     const portalName = unit.execute?.portal;
-    const earlier = portalName !== undefined && !unit.steps.some((step) => step.type === 'bind') ? this.#portals.get(portalName) : undefined;
+    const earlier =
+      portalName !== undefined && !unit.steps.some((step) => step.type === 'bind')
+        ? this.#portals.get(portalName)
+        : undefined;
     const canRelay = isRelayable(unit, earlier?.shard !== undefined);
     // Steps that no backend will answer are answered here, in order.
     for (const step of unit.steps) if (step.type !== 'execute') await this.#note(router, step, !canRelay);
@@ -222,9 +241,13 @@ export class ShardedCourse implements Course {
     else if (step.type === 'close-statement') this.#statements.delete(step.statementName);
     else if (step.type === 'close-portal') this.#portals.delete(step.portal);
     else if (step.type === 'function-call') {
-      throw new OperatingError('unsupported', 'the function call protocol is not supported on a sharded database', {
-        hint: 'Call the function in a SELECT.',
-      });
+      throw new OperatingError(
+        'unsupported',
+        'the function call protocol is not supported on a sharded database',
+        {
+          hint: 'Call the function in a SELECT.',
+        },
+      );
     }
     if (answer) await this.#answer(router, step);
   }
@@ -255,20 +278,30 @@ export class ShardedCourse implements Course {
     const { answers } = this.#frontend;
     if (step.type === 'parse') this.#frontend.send(answers.parseComplete());
     else if (step.type === 'bind') this.#frontend.send(answers.bindComplete());
-    else if (step.type === 'close-statement' || step.type === 'close-portal') this.#frontend.send(answers.closeComplete());
-    else if (step.type === 'describe-statement' || step.type === 'describe-portal') await this.#describe(router, step, executed);
+    else if (step.type === 'close-statement' || step.type === 'close-portal')
+      this.#frontend.send(answers.closeComplete());
+    else if (step.type === 'describe-statement' || step.type === 'describe-portal')
+      await this.#describe(router, step, executed);
   }
 
-  async #describe(router: StatementRouter, step: Extract<Step, { type: 'describe-statement' | 'describe-portal' }>, executed: Portal | undefined): Promise<void> {
+  async #describe(
+    router: StatementRouter,
+    step: Extract<Step, { type: 'describe-statement' | 'describe-portal' }>,
+    executed: Portal | undefined,
+  ): Promise<void> {
     const isExecuted = step.type === 'describe-portal' && executed?.name === step.portal;
-    const portal = step.type !== 'describe-portal' ? undefined : isExecuted ? executed : this.#portals.get(step.portal);
-    const prepared = portal?.prepared ?? this.#statements.get((step as { statementName: string }).statementName);
+    const portal =
+      step.type !== 'describe-portal' ? undefined : isExecuted ? executed : this.#portals.get(step.portal);
+    const prepared =
+      portal?.prepared ?? this.#statements.get((step as { statementName: string }).statementName);
     const planned = portal?.planned ?? this.#plan(router, prepared.sql);
     const description = await describeStatement(this.#context, this.#runner.transaction, prepared, planned);
     const { answers } = this.#frontend;
     if (portal === undefined) this.#frontend.send(answers.parameterDescription(description.parameterTypes));
     const { columns } = description;
-    this.#frontend.send(columns === undefined ? answers.noData() : answers.rowDescription(columns, portal?.resultFormats ?? []));
+    this.#frontend.send(
+      columns === undefined ? answers.noData() : answers.rowDescription(columns, portal?.resultFormats ?? []),
+    );
   }
 
   #portalsEndWith(status: TransactionStatus): void {
@@ -277,7 +310,8 @@ export class ShardedCourse implements Course {
 
   async #fail(thrown: unknown): Promise<void> {
     await this.#runner.failed();
-    if (thrown instanceof AlreadyAnswered || thrown instanceof ServerFailure) this.#database.counters.serverErrors++;
+    if (thrown instanceof AlreadyAnswered || thrown instanceof ServerFailure)
+      this.#database.counters.serverErrors++;
     if (thrown instanceof AlreadyAnswered) return;
     if (thrown instanceof ServerFailure) {
       this.#frontend.send(thrown.serverError.frame);

@@ -5,7 +5,7 @@ import type { StatementRouter } from '../routing/router.js';
 import type { Ticket } from '../topology/gate.js';
 import type { CopySplitter } from './copy-in.js';
 import { copyIn } from './copy-in.js';
-import { type Execution, type SessionContext, type Way, isWrite } from './execution.js';
+import { type Execution, isWrite, type SessionContext, type Way } from './execution.js';
 import { gatherRead, refuseSpent } from './gather-read.js';
 import { gatherWrite, runOnEach } from './gather-write.js';
 import type { PreparedStatements } from './prepared.js';
@@ -54,20 +54,32 @@ export class StatementRunner {
 
   async run(execution: Execution): Promise<void> {
     const { plan } = execution.planned;
-    if (this.#transaction?.isFailed === true && !(plan.transaction !== undefined && ENDS_A_FAILURE.has(plan.transaction.type))) {
-      throw new OperatingError('transaction-failed', 'current transaction is aborted, commands ignored until end of transaction block');
+    if (
+      this.#transaction?.isFailed === true &&
+      !(plan.transaction !== undefined && ENDS_A_FAILURE.has(plan.transaction.type))
+    ) {
+      throw new OperatingError(
+        'transaction-failed',
+        'current transaction is aborted, commands ignored until end of transaction block',
+      );
     }
     if (plan.transaction !== undefined) return this.#command(execution, plan.transaction);
     if (plan.placement.type === 'refused') throw plan.placement.error;
     if (plan.verb === 'DEALLOCATE' && (await this.#deallocate(execution))) return;
     if (plan.session?.type === 'discard-all') return this.#discardAll(execution);
-    if (plan.session?.type === 'set' || plan.session?.type === 'reset') return this.#setting(execution, plan.session);
+    if (plan.session?.type === 'set' || plan.session?.type === 'reset')
+      return this.#setting(execution, plan.session);
     await this.#statement(execution);
   }
 
   /** Begins a transaction of our own around what follows, unless there is one. */
   beginImplicit(ticket?: Ticket): Transaction {
-    this.#transaction ??= this.#newTransaction(this.#context.database.dialect.words.begin, true, false, ticket);
+    this.#transaction ??= this.#newTransaction(
+      this.#context.database.dialect.words.begin,
+      true,
+      false,
+      ticket,
+    );
     return this.#transaction;
   }
 
@@ -152,27 +164,49 @@ export class StatementRunner {
       );
     }
     const { shards } = way.route;
-    if (shards.length === 1 && request !== undefined && way.router.sqlFor(planned, way.route, shards[0]!, way.snapshot) === planned.sql) {
-      const outcome = await relayStatement(this.#context, this.#transaction, { ...execution, request }, way, this.#hooks);
+    if (
+      shards.length === 1 &&
+      request !== undefined &&
+      way.router.sqlFor(planned, way.route, shards[0]!, way.snapshot) === planned.sql
+    ) {
+      const outcome = await relayStatement(
+        this.#context,
+        this.#transaction,
+        { ...execution, request },
+        way,
+        this.#hooks,
+      );
       this.#sawCopyIn ||= outcome.sawCopyIn && request.end === 'sync';
       return;
     }
     if (plan.isOutsideTransaction) {
-      if (this.#transaction !== undefined) throw new OperatingError('no-transaction', `${plan.verb} cannot run inside a transaction block`, { sqlstate: '25001' });
+      if (this.#transaction !== undefined)
+        throw new OperatingError('no-transaction', `${plan.verb} cannot run inside a transaction block`, {
+          sqlstate: '25001',
+        });
       await runOnEach(this.#context, execution, way);
       return this.#complete(execution, plan.verb);
     }
-    if (isWrite(planned)) return this.#writeTogether(execution, ticket, (transaction) => gatherWrite(this.#context, transaction, execution, way));
+    if (isWrite(planned))
+      return this.#writeTogether(execution, ticket, (transaction) =>
+        gatherWrite(this.#context, transaction, execution, way),
+      );
     await gatherRead(this.#context, this.#transaction, execution, way);
   }
 
   /** A write on several shards: in the client's transaction, or in one of our own that commits before the tag is told. */
-  async #writeTogether(execution: Execution, ticket: Ticket, act: (transaction: Transaction) => Promise<string>): Promise<void> {
+  async #writeTogether(
+    execution: Execution,
+    ticket: Ticket,
+    act: (transaction: Transaction) => Promise<string>,
+  ): Promise<void> {
     const isOwn = this.#transaction === undefined;
     const transaction = this.beginImplicit(ticket);
     const tag = await act(transaction);
     if (isOwn) await this.endImplicit();
-    this.#context.frontend.send(this.#context.frontend.answers.commandComplete(tag || execution.planned.plan.verb));
+    this.#context.frontend.send(
+      this.#context.frontend.answers.commandComplete(tag || execution.planned.plan.verb),
+    );
   }
 
   async #command(execution: Execution, command: TransactionCommand): Promise<void> {
@@ -180,15 +214,28 @@ export class StatementRunner {
     switch (command.type) {
       case 'begin':
         this.#begin(execution.planned.sql, command.isolation);
-        return this.#complete(execution, execution.planned.plan.verb === 'START TRANSACTION' ? 'START TRANSACTION' : tags.begin);
+        return this.#complete(
+          execution,
+          execution.planned.plan.verb === 'START TRANSACTION' ? 'START TRANSACTION' : tags.begin,
+        );
       case 'commit':
-        return this.#complete(execution, (await this.#end(true, command.chain)) ? tags.commit : tags.rollback);
+        return this.#complete(
+          execution,
+          (await this.#end(true, command.chain)) ? tags.commit : tags.rollback,
+        );
       case 'rollback':
         await this.#end(false, command.chain);
         return this.#complete(execution, tags.rollback);
       default:
         await this.#savepoint(command);
-        return this.#complete(execution, command.type === 'rollback-to' ? tags.rollback : command.type === 'release' ? tags.release : tags.savepoint);
+        return this.#complete(
+          execution,
+          command.type === 'rollback-to'
+            ? tags.rollback
+            : command.type === 'release'
+              ? tags.release
+              : tags.savepoint,
+        );
     }
   }
 
@@ -226,7 +273,11 @@ export class StatementRunner {
   async #savepoint(command: Extract<TransactionCommand, { name: string }>): Promise<void> {
     const transaction = this.#transaction;
     if (transaction === undefined || transaction.isImplicit) {
-      const word = { savepoint: 'SAVEPOINT', release: 'RELEASE SAVEPOINT', 'rollback-to': 'ROLLBACK TO SAVEPOINT' }[command.type];
+      const word = {
+        savepoint: 'SAVEPOINT',
+        release: 'RELEASE SAVEPOINT',
+        'rollback-to': 'ROLLBACK TO SAVEPOINT',
+      }[command.type];
       throw new OperatingError('no-transaction', `${word} can only be used in transaction blocks`);
     }
     if (command.type === 'savepoint') await transaction.savepoint(command.name);
@@ -273,7 +324,9 @@ export class StatementRunner {
 
   async #discardAll(execution: Execution): Promise<void> {
     if (this.#transaction !== undefined) {
-      throw new OperatingError('no-transaction', 'DISCARD ALL cannot run inside a transaction block', { sqlstate: '25001' });
+      throw new OperatingError('no-transaction', 'DISCARD ALL cannot run inside a transaction block', {
+        sqlstate: '25001',
+      });
     }
     this.#context.lanes.unpin();
     this.#statements.clear();
@@ -283,7 +336,9 @@ export class StatementRunner {
 
   /** DEALLOCATE of statements made by the protocol, which backends know under other names. */
   async #deallocate(execution: Execution): Promise<boolean> {
-    const name = /^\s*deallocate\s+(?:prepare\s+)?("(?:[^"]|"")+"|[\w$]+)\s*;?\s*$/i.exec(execution.planned.sql)?.[1];
+    const name = /^\s*deallocate\s+(?:prepare\s+)?("(?:[^"]|"")+"|[\w$]+)\s*;?\s*$/i.exec(
+      execution.planned.sql,
+    )?.[1];
     if (name === undefined) return false;
     if (name.toLowerCase() === 'all') this.#statements.clear();
     else {

@@ -29,7 +29,8 @@ export function isRelayable(unit: Unit, isPortalThere: boolean): boolean {
   const { execute, steps } = unit;
   if (execute === undefined) return false;
   const bind = steps.find((step): step is Bind => step.type === 'bind');
-  if (bind === undefined) return isPortalThere && steps.every((step) => step.type === 'execute' || step.type === 'describe-portal');
+  if (bind === undefined)
+    return isPortalThere && steps.every((step) => step.type === 'execute' || step.type === 'describe-portal');
   return bind.portal === execute.portal && steps.every((step) => concerns(step, bind, execute.portal));
 }
 

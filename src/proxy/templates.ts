@@ -24,7 +24,14 @@ export class TemplateCounts {
   count(plan: Plan, template: () => string, elapsedMs: number, isError: boolean): void {
     let count = this.#counts.get(plan);
     if (count === undefined) {
-      count = { template: template(), verb: plan.verb, route: routeOf(plan), calls: 0, totalMs: 0, errors: 0 };
+      count = {
+        template: template(),
+        verb: plan.verb,
+        route: routeOf(plan),
+        calls: 0,
+        totalMs: 0,
+        errors: 0,
+      };
       this.#counts.set(plan, count);
     }
     count.calls++;

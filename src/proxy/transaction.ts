@@ -1,4 +1,4 @@
-import { OperatingError, asOperatingError, unsupported } from '../lib/errors.js';
+import { asOperatingError, OperatingError, unsupported } from '../lib/errors.js';
 import { type Backend, ServerFailure } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
 import type { Ticket } from '../topology/gate.js';
@@ -110,7 +110,8 @@ export class Transaction {
   /** Notes SET LOCAL and the like for shards that join later. */
   noteLocal(sql: string): void {
     this.#local.push(sql);
-    if (/\b(repeatable\s+read|serializable)\b/i.test(sql) && /\bisolation\b/i.test(sql)) this.#isOneSnapshot = true;
+    if (/\b(repeatable\s+read|serializable)\b/i.test(sql) && /\bisolation\b/i.test(sql))
+      this.#isOneSnapshot = true;
   }
 
   async savepoint(name: string): Promise<void> {
@@ -148,7 +149,8 @@ export class Transaction {
       throw thrown;
     }
     await this.#endReaders(writers);
-    for (const { backend } of writers) await awaitMirrors(this.#database.topology, backend, this.ticket.touches);
+    for (const { backend } of writers)
+      await awaitMirrors(this.#database.topology, backend, this.ticket.touches);
     this.#leave(true);
     return true;
   }
@@ -178,10 +180,14 @@ export class Transaction {
       await writer.run(words.commit);
     } catch (thrown) {
       if (thrown instanceof ServerFailure && !writer.isBroken) throw thrown;
-      throw new OperatingError('outcome-unknown', `the connection to shard "${writer.shard}" was lost during COMMIT`, {
-        detail: asOperatingError(thrown).message,
-        hint: 'Look whether the transaction was committed before sending it again.',
-      });
+      throw new OperatingError(
+        'outcome-unknown',
+        `the connection to shard "${writer.shard}" was lost during COMMIT`,
+        {
+          detail: asOperatingError(thrown).message,
+          hint: 'Look whether the transaction was committed before sending it again.',
+        },
+      );
     }
   }
 

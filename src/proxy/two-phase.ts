@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { OperatingError, asError } from '../lib/errors.js';
+import { asError, OperatingError } from '../lib/errors.js';
 import type { Logger } from '../lib/log.js';
 import type { Backend } from '../pool/backend.js';
 import type { ShardName } from '../topology/ring.js';
-import type { DecisionLog } from '../topology/store.js';
 import { servingShards } from '../topology/snapshot.js';
+import type { DecisionLog } from '../topology/store.js';
 import type { Database } from './database.js';
 
 /** How long a commit is acknowledged late for the sake of a shard that cannot be reached after the decision. */
@@ -61,9 +61,13 @@ export class TwoPhaseCommit {
     const late = await this.#resolve(gid, writers, true);
     if (late.length === 0) return;
     if (await this.#becomesCertain(gid)) return;
-    throw new OperatingError('outcome-unknown', `the transaction is decided to commit, but shard ${late.join(', ')} cannot be reached to do so`, {
-      hint: 'It will be committed there as soon as the shard answers. Do not send it again.',
-    });
+    throw new OperatingError(
+      'outcome-unknown',
+      `the transaction is decided to commit, but shard ${late.join(', ')} cannot be reached to do so`,
+      {
+        hint: 'It will be committed there as soon as the shard answers. Do not send it again.',
+      },
+    );
   }
 
   /** Resolves what earlier processes left prepared. Called before clients are served and repeated until all shards answered. */
@@ -75,14 +79,18 @@ export class TwoPhaseCommit {
         await this.#recoverShard(shard, decided);
       } catch (thrown) {
         unreachable.push(shard);
-        this.#log.warn({ shard, reason: asError(thrown).message }, 'prepared transactions of this shard cannot be looked up yet');
+        this.#log.warn(
+          { shard, reason: asError(thrown).message },
+          'prepared transactions of this shard cannot be looked up yet',
+        );
       }
     }
     if (unreachable.length > 0) {
       this.#later(() => this.recover());
       return;
     }
-    for (const gid of decided) if (gid.startsWith(this.#prefix) && !this.#running.has(gid)) await this.#decisions.forget(gid);
+    for (const gid of decided)
+      if (gid.startsWith(this.#prefix) && !this.#running.has(gid)) await this.#decisions.forget(gid);
   }
 
   stop(): void {
@@ -96,7 +104,10 @@ export class TwoPhaseCommit {
       for (const [gid] of await backend.rows(words.listPrepared)) {
         if (typeof gid !== 'string' || !gid.startsWith(this.#prefix) || this.#running.has(gid)) continue;
         await backend.run(decided.has(gid) ? words.commitPrepared(gid) : words.rollbackPrepared(gid));
-        this.#log.info({ shard, gid, committed: decided.has(gid) }, 'resolved a transaction that was left prepared');
+        this.#log.info(
+          { shard, gid, committed: decided.has(gid) },
+          'resolved a transaction that was left prepared',
+        );
       }
     });
   }
@@ -141,7 +152,10 @@ export class TwoPhaseCommit {
           await this.#settle(shard, gid, doubt.isCommit);
           doubt.shards.splice(doubt.shards.indexOf(shard), 1);
         } catch (thrown) {
-          this.#log.warn({ shard, gid, reason: asError(thrown).message }, 'a prepared transaction cannot be resolved yet');
+          this.#log.warn(
+            { shard, gid, reason: asError(thrown).message },
+            'a prepared transaction cannot be resolved yet',
+          );
         }
       }
       if (doubt.shards.length > 0) continue;
@@ -155,7 +169,8 @@ export class TwoPhaseCommit {
   async #settle(shard: ShardName, gid: string, isCommit: boolean): Promise<void> {
     const { words } = this.#database.dialect;
     await this.#database.withBackend(shard, async (backend) => {
-      if (await this.#isPrepared(backend, gid)) await backend.run(isCommit ? words.commitPrepared(gid) : words.rollbackPrepared(gid));
+      if (await this.#isPrepared(backend, gid))
+        await backend.run(isCommit ? words.commitPrepared(gid) : words.rollbackPrepared(gid));
     });
   }
 
@@ -163,7 +178,9 @@ export class TwoPhaseCommit {
     if (this.#isStopped) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      act().catch((thrown) => this.#log.error({ reason: asError(thrown).message }, 'resolving prepared transactions failed'));
+      act().catch((thrown) =>
+        this.#log.error({ reason: asError(thrown).message }, 'resolving prepared transactions failed'),
+      );
     }, RETRY_MS);
     timer.unref();
     this.#timers.add(timer);
@@ -171,7 +188,8 @@ export class TwoPhaseCommit {
 
   async #becomesCertain(gid: string): Promise<boolean> {
     const until = performance.now() + RESOLVE_PATIENCE_MS;
-    while (this.#inDoubt.has(gid) && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    while (this.#inDoubt.has(gid) && performance.now() < until)
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     return !this.#inDoubt.has(gid);
   }
 }

@@ -11,9 +11,14 @@ test('counts in tags of several shards are added, other tags are told once', () 
 
 test('options of the startup packet are read as the server reads its command line', () => {
   assert.deepEqual(dialect.startupOptions('-c geqo=off --statement-timeout=5min -cwork_mem=4MB'), [
-    ['geqo', 'off'], ['statement_timeout', '5min'], ['work_mem', '4MB'],
+    ['geqo', 'off'],
+    ['statement_timeout', '5min'],
+    ['work_mem', '4MB'],
   ]);
-  assert.deepEqual(dialect.startupOptions('-c search_path=a,\\ b -c x=a=b'), [['search_path', 'a, b'], ['x', 'a=b']]);
+  assert.deepEqual(dialect.startupOptions('-c search_path=a,\\ b -c x=a=b'), [
+    ['search_path', 'a, b'],
+    ['x', 'a=b'],
+  ]);
 });
 
 test('values that a client chooses are quoted whatever they hold', () => {
@@ -26,5 +31,8 @@ test('values that a client chooses are quoted whatever they hold', () => {
 });
 
 test('a shard URL keeps everything but the name of the database', () => {
-  assert.equal(dialect.withDatabase('postgres://u:p@h:1/old?sslmode=require', 'new one'), 'postgres://u:p@h:1/new%20one?sslmode=require');
+  assert.equal(
+    dialect.withDatabase('postgres://u:p@h:1/old?sslmode=require', 'new one'),
+    'postgres://u:p@h:1/new%20one?sslmode=require',
+  );
 });

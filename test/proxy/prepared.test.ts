@@ -4,7 +4,8 @@ import { OperatingError } from '../../src/lib/errors.js';
 import { PreparedStatements } from '../../src/proxy/prepared.js';
 
 const statement = (name: string, sql = 'SELECT 1') => ({ name, sql, parameterTypes: [], id: 1 });
-const withSqlstate = (sqlstate: string) => (error: unknown) => error instanceof OperatingError && error.sqlstate === sqlstate;
+const withSqlstate = (sqlstate: string) => (error: unknown) =>
+  error instanceof OperatingError && error.sqlstate === sqlstate;
 
 test('a named statement must be closed before it is made again', () => {
   const statements = new PreparedStatements(10);
