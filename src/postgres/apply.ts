@@ -163,11 +163,10 @@ export class ChangeStream implements AppliedStream {
           : 0;
     if (waitedMs < limitMs) return undefined;
     if (error instanceof OperatingError) return error;
-    return new OperatingError(
-      'migration',
-      `changes of shard ${from.shard} cannot be applied on ${to.shard}: ${error.message}`,
-      { cause: error },
-    );
+    const message = `changes of shard ${from.shard} cannot be applied on ${to.shard}: ${error.message}`;
+    return new OperatingError(isPassing(error, state) ? 'shard-unavailable' : 'migration', message, {
+      cause: error,
+    });
   }
 
   async #runOnce(onRunning: () => void): Promise<void> {

@@ -136,7 +136,7 @@ export async function withShortLocks<T>(session: EngineSession, work: () => Prom
       if (state !== LOCK_TIMEOUT && state !== DEADLOCK) throw error;
       if (attempt === LOCK_ATTEMPTS) {
         throw new OperatingError(
-          'migration',
+          'gate-timeout',
           `shard ${session.address.shard}: a table stayed locked by other transactions`,
           {
             cause: error,
