@@ -66,7 +66,7 @@ export class CopyRows {
       throw new OperatingError(
         'limit-exceeded',
         `a row of COPY data is longer than ${this.#maxRowBytes} bytes`,
-        { hint: 'Raise limits.maxMessageBytes.' },
+        { hint: 'Raise limits.max_message_bytes.' },
       );
     this.#rest = start === 0 ? Buffer.from(bytes) : Buffer.from(bytes.subarray(start));
     this.#scanned -= start;

@@ -157,7 +157,7 @@ export function tooManyRows(maxRows: number, what: string): OperatingError {
     `${what} over several shards has more than ${maxRows} rows to keep`,
     {
       sqlstate: '53200',
-      hint: 'Narrow it by WHERE or add the shard key, or raise limits.maxMergeRows.',
+      hint: 'Narrow it by WHERE or add the shard key, or raise limits.max_merge_rows.',
     },
   );
 }
