@@ -3,6 +3,7 @@ import { Face } from './admin/face.js';
 import type { RunningHttp } from './admin/http.js';
 import { LiveControl } from './admin/live-control.js';
 import type { Config, DatabaseConfig, HostPort } from './config/config.js';
+import { settingsWaitingForRestart } from './config/running.js';
 import { wingOf } from './dialects.js';
 import { type Clock, systemClock } from './lib/clock.js';
 import { asError, OperatingError } from './lib/errors.js';
@@ -235,7 +236,7 @@ class Parts {
 
   /** Users, passwords and limits are asked for each time they matter; addresses, shards and tables wait for a restart. */
   async #reload(next: Config): Promise<readonly string[]> {
-    const waiting = waitsForRestart(this.#config, next);
+    const waiting = settingsWaitingForRestart(this.#config, next);
     this.#config = {
       ...next,
       listen: this.#config.listen,
@@ -258,10 +259,4 @@ class Parts {
     this.#log.info({ waiting }, 'configuration read again');
     return waiting;
   }
-}
-
-/** Parts of the configuration that differ and are only read at the start. */
-function waitsForRestart(current: Config, next: Config): string[] {
-  const parts = ['listen', 'store', 'workers', 'databases', 'tls', 'log'] as const;
-  return parts.filter((part) => JSON.stringify(current[part]) !== JSON.stringify(next[part]));
 }

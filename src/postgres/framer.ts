@@ -192,7 +192,7 @@ export class Framer {
         'limit-exceeded',
         `a message of type ${letter(code)} and ${length} bytes is longer than allowed (${limit})`,
         {
-          hint: 'Send less at once, or raise limits.maxMessageBytes.',
+          hint: 'Send less at once, or raise limits.max_message_bytes.',
         },
       );
     }

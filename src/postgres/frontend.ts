@@ -178,7 +178,7 @@ export class PostgresFrontend implements Frontend {
         'limit-exceeded',
         `a request of more than ${this.#options.maxRequestBytes} bytes is longer than allowed`,
         {
-          hint: 'Send Sync more often, or raise limits.maxRequestBytes.',
+          hint: 'Send Sync more often, or raise limits.max_request_bytes.',
         },
       );
     }

@@ -112,7 +112,7 @@ class Arrival {
     else
       this.refuse(
         new OperatingError('authorization-failed', 'canceling authentication due to timeout', {
-          hint: 'The limit is limits.authTimeoutMs.',
+          hint: 'The limit is limits.auth_timeout_ms.',
         }),
       );
   }

@@ -43,7 +43,7 @@ export class Clients {
     if (this.#isDraining) return new OperatingError('shutting-down', 'Ringferry is shutting down');
     if (this.#sessions.size + this.#arriving < maxClients) return undefined;
     return new OperatingError('too-many-clients', `sorry, too many clients already: ${maxClients}`, {
-      hint: 'The limit is limits.maxClients.',
+      hint: 'The limit is limits.max_clients.',
     });
   }
 

@@ -117,7 +117,9 @@ export class PassThroughCourse implements Course {
     this.#held ??= await this.#lanes.borrow(this.#shard);
     const { backend } = this.#held;
     backend.onDrain = () => this.#frontend.resume();
-    const before = this.#status === 'idle' ? this.#settings.replay(backend) : [];
+    // Behind a Flush the server is in the middle of its implicit transaction, though the client's has not begun.
+    const before =
+      this.#status === 'idle' && backend.transaction === 'idle' ? this.#settings.replay(backend) : [];
     const outcome = await relay(this.#frontend, backend, request, {
       rename: true,
       before,

@@ -25,7 +25,7 @@ export class PreparedStatements {
           'limit-exceeded',
           `this client has ${this.#max} prepared statements already`,
           {
-            hint: 'Close statements that are not used any more, or raise limits.maxPreparedStatements.',
+            hint: 'Close statements that are not used any more, or raise limits.max_prepared_statements.',
           },
         );
       }

@@ -193,7 +193,7 @@ export class Session implements FrontendEvents {
       this.end(
         new OperatingError('limit-exceeded', 'terminating connection due to idle-in-transaction timeout', {
           sqlstate: '25P03',
-          hint: `The transaction was idle for ${idleTransactionTimeoutMs} ms (limits.idleTransactionTimeoutMs).`,
+          hint: `The transaction was idle for ${idleTransactionTimeoutMs} ms (limits.idle_transaction_timeout_ms).`,
         }),
       );
     }, idleTransactionTimeoutMs);
