@@ -5,6 +5,7 @@ import type { CopyTask, ShardAddress } from './engine.js';
 import { type FenceSpec, referenceFence, settleFences } from './fences.js';
 import { untilAborted, within } from './interrupt.js';
 import { type Link, tableName } from './links.js';
+import { refuseNewTables } from './mirroring.js';
 import { switched } from './publication.js';
 import type { Phase } from './record.js';
 import { backoffMs } from './retry.js';
@@ -28,6 +29,7 @@ export async function cutOver(run: Run): Promise<Phase> {
   }
   await run.pausePoint('reverse-prepared');
   await untilCaughtUp(run, run.forward);
+  await refuseNewTables(run);
   const result = await cross(run, forthOf(run));
   if (result.type === 'crossed') {
     record.holdMs = result.holdMs;

@@ -33,7 +33,7 @@ export async function beReady(run: Run): Promise<Phase> {
     throwIfAborted(run.signal);
     refuseLag(run);
     const isWanted = record.options.cutover === 'auto' || record.request === 'cutover';
-    if (isWanted && !record.paused) return (await isSameSchema(run)) ? 'cutting-over' : 'preparing';
+    if (isWanted && !record.paused) return 'cutting-over';
     run.waitingFor = record.paused ? 'resume' : 'cutover';
     await run.sleep(LOOK_MS);
   }
@@ -51,13 +51,11 @@ export function refuseLag(run: Run): void {
 }
 
 /** A table that was made since the backfill has rows that nobody copied: begin anew with it. */
-async function isSameSchema(run: Run): Promise<boolean> {
+export async function refuseNewTables(run: Run): Promise<void> {
   const now = copiedTables(linksOf(run.record, await run.world.keyspace()));
-  const isSame = JSON.stringify(now) === JSON.stringify(run.record.tables);
-  if (!isSame)
-    run.world.log.warn(
-      { migration: run.record.id, before: run.record.tables, now },
-      'the tables changed; the migration copies them anew',
-    );
-  return isSame;
+  if (JSON.stringify(now) === JSON.stringify(run.record.tables)) return;
+  throw new StepBack(
+    'preparing',
+    `the tables changed from ${run.record.tables.join(', ')} to ${now.join(', ')}`,
+  );
 }

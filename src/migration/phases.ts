@@ -18,7 +18,7 @@ export const PHASE_RULES: Readonly<Record<Phase, PhaseRule>> = {
   preparing: { next: ['backfilling', 'aborting'], requests: ['cutover', 'abort'], retry: 'preparing' },
   backfilling: { next: ['catching-up', 'aborting'], requests: ['cutover', 'abort'], retry: 'backfilling' },
   'catching-up': {
-    next: ['verifying', 'mirroring', 'preparing', 'aborting'],
+    next: ['verifying', 'mirroring', 'aborting'],
     requests: ['cutover', 'abort'],
     retry: 'catching-up',
   },
@@ -33,12 +33,12 @@ export const PHASE_RULES: Readonly<Record<Phase, PhaseRule>> = {
     retry: 'catching-up',
   },
   ready: {
-    next: ['cutting-over', 'catching-up', 'preparing', 'aborting'],
+    next: ['cutting-over', 'catching-up', 'aborting'],
     requests: ['cutover', 'abort'],
     retry: 'catching-up',
   },
   'cutting-over': {
-    next: ['switched', 'ready', 'catching-up', 'aborting'],
+    next: ['switched', 'ready', 'catching-up', 'preparing', 'aborting'],
     requests: ['cutover', 'abort'],
     retry: 'catching-up',
   },

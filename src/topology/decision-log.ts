@@ -75,9 +75,7 @@ export class FileDecisionLog implements DecisionLog {
   }
 
   #startFlush(): void {
-    this.#flushing ??= this.#flushAll().finally(() => {
-      this.#flushing = undefined;
-    });
+    this.#flushing ??= this.#flushAll();
   }
 
   async #flushAll(): Promise<void> {
@@ -85,6 +83,8 @@ export class FileDecisionLog implements DecisionLog {
     await new Promise((resolve) => setImmediate(resolve));
     while ((this.#waiting.length > 0 || this.#forgotten.length > 0) && this.#failure === undefined)
       await this.#flushOnce();
+    // In the same turn as the look above: a decision that comes later must start the next flush.
+    this.#flushing = undefined;
     if (this.#failure !== undefined) for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
   }
 
@@ -114,14 +114,11 @@ export class FileDecisionLog implements DecisionLog {
     try {
       await this.#file.truncate(this.#durableBytes);
       await this.#file.datasync();
-      return new OperatingError(
-        'transaction-failed',
-        `the decision to commit could not be stored: ${reason}`,
-        {
-          hint: `Nothing was committed. See to the disk that holds ${this.#path}, then try again.`,
-          cause: thrown,
-        },
-      );
+      return new OperatingError('internal', `the decision to commit could not be stored: ${reason}`, {
+        hint: `Nothing was committed. See to the disk that holds ${this.#path}, then try again.`,
+        sqlstate: '58030',
+        cause: thrown,
+      });
     } catch {
       this.#failure = new OperatingError(
         'outcome-unknown',

@@ -46,6 +46,8 @@ export class Gate {
   heldTotal = 0;
   lastHoldMs = 0;
   #heldSinceMs = 0;
+  /** Told how long each hold was, in milliseconds. */
+  onRelease: ((holdMs: number) => void) | undefined;
 
   /** Enters at once and returns undefined, or returns a promise after which the caller routes anew and tries again. */
   enter(ticket: Ticket, touch: Touch): Promise<void> | undefined {
@@ -110,6 +112,7 @@ export class Gate {
     if (this.#hold === undefined) return 0;
     this.#hold = undefined;
     this.lastHoldMs = performance.now() - this.#heldSinceMs;
+    this.onRelease?.(this.lastHoldMs);
     for (const resolve of this.#drained.splice(0)) resolve();
     const waiting = this.#waiting;
     this.#waiting = [];

@@ -67,7 +67,10 @@ export interface Keyspace {
   /** Lower-case names of aggregate functions. */
   readonly aggregateFunctions?: ReadonlySet<string>;
   /** Configured tables that do not exist yet, by `schema.name`: an application may create them through the proxy. */
-  readonly missing?: ReadonlyMap<string, { readonly placement: 'sharded' | 'reference'; readonly key: string | undefined }>;
+  readonly missing?: ReadonlyMap<
+    string,
+    { readonly placement: 'sharded' | 'reference'; readonly key: string | undefined }
+  >;
   /** Indexes and owned sequences by `schema.name`: where their table lives. */
   readonly objects?: ReadonlyMap<string, Table['placement']>;
   /** Labels of enum types in their order, by type oid. */
