@@ -124,6 +124,38 @@ const SCRIPTS: readonly Script[] = [
     frames: [parse('', 'SELECT 7'), FLUSH, bind('', ''), describePortal(''), FLUSH, execute(''), FLUSH, SYNC],
     readies: 1,
   },
+  {
+    name: 'an error behind Flush inside a transaction, then Sync',
+    frames: [
+      query('BEGIN'),
+      parse('', 'SELEKT'),
+      FLUSH,
+      SYNC,
+      query('SELECT 1'),
+      query('ROLLBACK'),
+      query('SELECT 2'),
+    ],
+    readies: 5,
+  },
+  {
+    name: 'steps between an error behind Flush and Sync',
+    frames: [
+      parse('', 'SELEKT'),
+      FLUSH,
+      parse('', 'SELECT 1'),
+      FLUSH,
+      bind('', ''),
+      execute(''),
+      SYNC,
+      query('SELECT 2'),
+    ],
+    readies: 2,
+  },
+  {
+    name: 'a simple query behind steps without Sync',
+    frames: [parse('', 'SELECT 1'), bind('', ''), query('SELECT 2'), SYNC],
+    readies: 2,
+  },
   { name: 'binding an unknown statement', frames: [bind('', 'unheard_of'), execute(''), SYNC], readies: 1 },
   { name: 'executing an unknown portal', frames: [execute('nowhere'), SYNC], readies: 1 },
   {
