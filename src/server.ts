@@ -234,15 +234,14 @@ class Parts {
     return this.#reload(await options.loadConfig());
   }
 
-  /** Users, passwords and limits are asked for each time they matter; addresses, shards and tables wait for a restart. */
+  /** What the table of settings calls reloadable is asked for each time it matters; the rest waits for a restart. */
   async #reload(next: Config): Promise<readonly string[]> {
     const waiting = settingsWaitingForRestart(this.#config, next);
     this.#config = {
-      ...next,
-      listen: this.#config.listen,
-      store: this.#config.store,
-      databases: this.#config.databases,
-      workers: this.#config.workers,
+      ...this.#config,
+      users: next.users,
+      admin: next.admin,
+      limits: { ...this.#config.limits, maxClients: next.limits.maxClients },
     };
     for (const database of this.#databases?.all ?? []) {
       if (!database.isPassThrough) {
