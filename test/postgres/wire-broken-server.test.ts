@@ -5,7 +5,11 @@ import type { Backend } from '../../src/pool/backend.js';
 import { StatementIds } from '../../src/pool/statement-ids.js';
 import { answers } from '../../src/postgres/answers.js';
 import { connectBackend } from '../../src/postgres/backend.js';
-import { encodeReadyForQuery } from '../../src/postgres/backend-messages.js';
+import {
+  encodeAuthenticationCleartextPassword,
+  encodeReadyForQuery,
+} from '../../src/postgres/backend-messages.js';
+import { encodeFunctionCall } from '../../src/postgres/frontend-messages.js';
 import { type ScriptedPeer, ScriptedServer } from '../fakes/scripted-server.js';
 import { bind, execute, parse, request } from './wire-requests.js';
 import { forward } from './wire-sink.js';
@@ -134,6 +138,21 @@ describe('a backend whose server does not keep to the protocol', () => {
   });
 });
 
+test('a backend calls functions and passes their results on', async () => {
+  const backend = await connect(async (peer) => {
+    peer.welcome();
+    await peer.expect('F');
+    peer.send(Buffer.from([0x56, 0, 0, 0, 8, 0xff, 0xff, 0xff, 0xff]), ready);
+  });
+  const frame = encodeFunctionCall(1598, []);
+  const relayed = await forward(backend, {
+    steps: [{ type: 'function-call', frame }],
+    end: 'query',
+    byteLength: 0,
+  });
+  assert.deepEqual([relayed.codes, relayed.status], ['V', 'idle']);
+});
+
 describe('logging in to a server that does not keep to the protocol', () => {
   const fails = (script: (peer: ScriptedPeer) => void, expected: RegExp, timeoutMs?: number) =>
     assert.rejects(connect(script, timeoutMs), (error: unknown) => {
@@ -153,6 +172,15 @@ describe('logging in to a server that does not keep to the protocol', () => {
       /authentication method that is not supported/,
     );
     await fails(() => {}, /no answer in time/, 200);
+  });
+
+  test('gives its password to a server that asks for it in clear', async () => {
+    const script = async (peer: ScriptedPeer) => {
+      peer.send(encodeAuthenticationCleartextPassword());
+      await peer.expect('p');
+      peer.welcome();
+    };
+    assert.ok(!(await connect(script)).isBroken);
   });
 
   test('does not believe a server that skips the end of SCRAM', async () => {

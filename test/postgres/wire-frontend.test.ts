@@ -10,6 +10,7 @@ import {
   encodeCopyFail,
   encodeDescribe,
   encodeExecute,
+  encodeFunctionCall,
   encodeParse,
   encodeQuery,
   encodeSSLRequest,
@@ -357,6 +358,14 @@ describe('a frontend', () => {
     assert.ok(last.type === 'parse' && last.prepared.bytes?.includes(0xf6));
   });
 
+  test('takes a function call for a request of its own', async () => {
+    const door = await open();
+    const client = await enter(door);
+    client.send(encodeFunctionCall(1598, [Buffer.from([0, 0, 0, 1]), undefined]));
+    await client.until(() => client.codes === 'RSKZZ');
+    assert.deepEqual([door.requests[0]!.end, door.requests[0]!.steps[0]!.type], ['query', 'function-call']);
+  });
+
   test('hands COPY frames on', async () => {
     const door = await open();
     const client = await enter(door);
@@ -414,7 +423,7 @@ describe('a frontend', () => {
     for (let n = 0; n < 10; n++) client.send(encodeParse('', `SELECT '${'x'.repeat(9_000)}'`, []));
     await client.untilClosed();
     assert.equal(client.error?.get('C'), '54000');
-    assert.match(client.error?.get('H') ?? '', /maxRequestBytes/);
+    assert.match(client.error?.get('H') ?? '', /max_request_bytes/);
   });
 
   test('stops between two messages when it is paused, and goes on where it was', async () => {
