@@ -106,7 +106,9 @@ export function encodeDecimal(value: Decimal): Buffer {
   bytes.writeInt16BE(weight, 2);
   bytes.writeUInt16BE(isNegative ? 0x4000 : 0, 4);
   bytes.writeUInt16BE(value.scale, 6);
-  groups.forEach((group, index) => bytes.writeUInt16BE(group, 8 + index * 2));
+  groups.forEach((group, index) => {
+    bytes.writeUInt16BE(group, 8 + index * 2);
+  });
   return bytes;
 }
 

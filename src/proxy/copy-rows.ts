@@ -77,14 +77,14 @@ export class CopyRows {
     let at = Math.max(this.#scanned, start);
     const isCsv = this.#plan.format === 'csv';
     const quote = this.#plan.quote.charCodeAt(0);
-    const escape = this.#plan.escape.charCodeAt(0);
+    const escapeByte = this.#plan.escape.charCodeAt(0);
     for (; at < bytes.length; at++) {
       const byte = bytes[at]!;
       if (isCsv) {
-        if (this.#isQuoted && byte === escape && escape !== quote) {
+        if (this.#isQuoted && byte === escapeByte && escapeByte !== quote) {
           // An escape at the end of the chunk: what it escapes decides.
           if (at + 1 >= bytes.length) break;
-          if (bytes[at + 1] === quote || bytes[at + 1] === escape) at++;
+          if (bytes[at + 1] === quote || bytes[at + 1] === escapeByte) at++;
         } else if (byte === quote) this.#isQuoted = !this.#isQuoted;
         else if (byte === NEWLINE && !this.#isQuoted) return this.#found(at + 1);
       } else if (byte === BACKSLASH) {
@@ -149,7 +149,7 @@ export class CopyRows {
   }
 
   #csvKey(line: string): string | undefined {
-    const { delimiter, keyColumn, nullText, quote, escape } = this.#plan;
+    const { delimiter, keyColumn, nullText, quote, escape: escapeMark } = this.#plan;
     let column = 0;
     let field = '';
     let isQuoted = false;
@@ -157,7 +157,8 @@ export class CopyRows {
     for (let at = 0; at <= line.length; at++) {
       const character = line[at];
       if (isQuoted && character !== undefined) {
-        if (character === escape && (line[at + 1] === quote || line[at + 1] === escape)) field += line[++at];
+        if (character === escapeMark && (line[at + 1] === quote || line[at + 1] === escapeMark))
+          field += line[++at];
         else if (character === quote) isQuoted = false;
         else field += character;
       } else if (character === quote) {

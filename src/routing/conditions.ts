@@ -32,7 +32,10 @@ export class ConditionReader {
       for (const part of condition.BoolExpr.args ?? []) this.read(part, facts);
       return;
     }
-    if ('SubLink' in condition) return this.#readSubLink(condition.SubLink, facts);
+    if ('SubLink' in condition) {
+      this.#readSubLink(condition.SubLink, facts);
+      return;
+    }
     for (const [left, right] of equalities(condition)) {
       const [a, b] = [this.#column(left), this.#column(right)];
       if (a?.id !== undefined && b?.id !== undefined && a.keyType === b.keyType) facts.addEqual(a.id, b.id);
@@ -142,7 +145,8 @@ export class ConditionReader {
         keySourceOf(castOfNull(right), column.keyType, this.#literals, true) === undefined
       )
         return;
-      return this.#pinValues(pins, left, array.A_ArrayExpr.elements ?? []);
+      this.#pinValues(pins, left, array.A_ArrayExpr.elements ?? []);
+      return;
     }
     const source = keySourceOf(right, column.keyType, this.#literals, true);
     if (source !== undefined) pins.set(column.id, [source]);

@@ -62,8 +62,11 @@ function analyse(
   const scope = new Scope(env.scope);
   const facts = new Facts(env.facts);
   const { reader, handled, semijoins } = analysis.conditions(scope, env);
-  const target = analysis.from({ RangeVar: relation }, scope, facts, reader, { ...env, ctes: new Map() });
-  const trees = from.map((item) => analysis.from(item, scope, facts, reader, env));
+  const target = analysis.from.read({ RangeVar: relation }, scope, facts, reader, {
+    ...env,
+    ctes: new Map(),
+  });
+  const trees = from.map((item) => analysis.from.read(item, scope, facts, reader, env));
   if (where !== undefined && 'CurrentOfExpr' in where)
     throw unsupported('WHERE CURRENT OF', 'Name the row by its key.');
   reader.read(where, facts);
@@ -96,7 +99,7 @@ function checkKeyKept(targets: readonly Node[], found: Modification, analysis: A
   if (key === undefined) return found.shape;
   for (const target of targets) {
     if (!('ResTarget' in target) || target.ResTarget.name !== key.column) continue;
-    const assigned = valueOf(target.ResTarget, found, key.column);
+    const assigned = assignedValue(target.ResTarget, found, key.column);
     if (assigned === 'itself') continue;
     const source = keySourceOf(assigned, key.type, analysis.statement.literals);
     const { shape } = found;
@@ -113,7 +116,7 @@ function checkKeyKept(targets: readonly Node[], found: Modification, analysis: A
   return found.shape;
 }
 
-function valueOf(target: ResTarget, found: Modification, column: string): Node | 'itself' | undefined {
+function assignedValue(target: ResTarget, found: Modification, column: string): Node | 'itself' | undefined {
   const value = target.val;
   if (value === undefined || !('ColumnRef' in value)) return value;
   const names = namesOf(value.ColumnRef.fields);

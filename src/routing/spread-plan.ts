@@ -63,8 +63,9 @@ function planRows(select: SelectStmt, level: Level, statement: Statement): { mer
     const labels = enumLabels(node, level, statement);
     if (labels !== undefined) enums.set(column, labels);
   };
-  items.forEach((item, index) => note(expressionOf(item, targets), columnOf(index)));
-  if (!hasStar) targets.forEach((target, index) => note(targetOf(target)!.val, hidden.length + index));
+  for (const [index, item] of items.entries()) note(expressionOf(item, targets), columnOf(index));
+  if (!hasStar)
+    for (const [index, target] of targets.entries()) note(targetOf(target)!.val, hidden.length + index);
   const merge: Merge = {
     output: [{ type: 'rest', from: hidden.length }],
     groupBy: undefined,

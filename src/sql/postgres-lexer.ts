@@ -102,13 +102,19 @@ export class PostgresLexer {
     if (following === QUOTE) {
       const letter = code | 32;
       if (letter === 101) return this.#string(start + 1, true);
-      if (letter === 98 || letter === 120) return (this.#string(start + 1, false), Tok.bits);
-      if (letter === 110) return (this.#string(start + 1, false), Tok.national);
+      if (letter === 98 || letter === 120) {
+        this.#string(start + 1, false);
+        return Tok.bits;
+      }
+      if (letter === 110) {
+        this.#string(start + 1, false);
+        return Tok.national;
+      }
     }
     if (following === 38 && (code | 32) === 117) {
       const quote = text.charCodeAt(start + 2);
-      if (quote === QUOTE) return (this.#string(start + 2, false), this.#skipUescape(), Tok.string);
-      if (quote === DOUBLE_QUOTE) return (this.#quotedName(start + 2), this.#skipUescape(), Tok.quotedName);
+      if (quote === QUOTE) return this.#withUescape(this.#string(start + 2, false));
+      if (quote === DOUBLE_QUOTE) return this.#withUescape(this.#quotedName(start + 2));
     }
     let at = start + 1;
     while (isWordPart(text.charCodeAt(at))) at++;
@@ -188,9 +194,10 @@ export class PostgresLexer {
     return Tok.quotedName;
   }
 
-  #skipUescape(): void {
+  #withUescape(kind: Tok): Tok {
     const rest = /^\s*uescape\s*'[^']'/i.exec(this.text.slice(this.end, this.end + 200));
     if (rest !== null) this.end += rest[0].length;
+    return kind;
   }
 
   #dollar(): Tok {

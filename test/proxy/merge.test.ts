@@ -209,14 +209,14 @@ describe('groups', () => {
       ]),
       [25, 20, 1700],
     );
-    merged.push(0, fields('x', 9007199254740993, '9007199254740993.10'));
+    merged.push(0, fields('x', '9007199254740993', '9007199254740993.10'));
     merged.push(1, fields('x', '1', '0.005'));
     merged.push(1, fields('y', '0', null));
     merged.endOf(0);
     assert.deepEqual(merged.take(), []);
     merged.endOf(1);
     const [x, y] = texts(merged.take());
-    assert.deepEqual(x!.slice(0, 3), ['x', String(BigInt(9007199254740993) + 1n), '9007199254740993.105']);
+    assert.deepEqual(x!.slice(0, 3), ['x', '9007199254740994', '9007199254740993.105']);
     assert.deepEqual(y, ['y', '0', null, null]);
   });
 

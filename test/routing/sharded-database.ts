@@ -151,7 +151,7 @@ export class ShardedDatabase {
       });
       taken.push(...merger.take(3));
     }
-    answers.forEach((_, part) => merger.endOf(part));
+    for (const part of answers.keys()) merger.endOf(part);
     taken.push(...merger.take());
     return {
       rows: taken.map((fields) => fields.map((field) => field?.toString() ?? null)),
