@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamSpec } from '../migration/engine.js';
 import { ApplyBatch, type ApplyStep } from './apply-batch.js';
 import { type ApplyStatement, exactlyOne } from './apply-statements.js';
-import { originName } from './engine-names.js';
+import { originName, progressName } from './engine-names.js';
 import { EngineSession, sqlstateOf } from './engine-session.js';
 import { ensureLedger } from './ledger.js';
 import { formatLsn, type Lsn, parseLsn } from './lsn.js';
@@ -32,7 +32,7 @@ export class ApplyTarget {
 
   private constructor(session: EngineSession, spec: StreamSpec, position: Lsn) {
     this.session = session;
-    this.#key = [Buffer.from(spec.migration), Buffer.from(spec.from.shard)];
+    this.#key = [Buffer.from(spec.migration), Buffer.from(progressName(spec.direction, spec.from.shard))];
     this.#position = position;
     this.#batch = new ApplyBatch(this.#parsed);
   }
@@ -41,14 +41,14 @@ export class ApplyTarget {
     const session = await EngineSession.connect(spec.to);
     try {
       await ensureLedger(session);
-      await actAsApplier(session, originName(spec.migration, spec.from.shard, spec.to.shard));
+      await actAsApplier(session, originName(spec.migration, spec.direction, spec.from.shard, spec.to.shard));
       await session.run(
         `INSERT INTO ringferry.progress (migration, source, position) VALUES ($1, $2, '0/0') ON CONFLICT DO NOTHING`,
-        [spec.migration, spec.from.shard],
+        [spec.migration, progressName(spec.direction, spec.from.shard)],
       );
       const position = await session.value(
         'SELECT position FROM ringferry.progress WHERE migration = $1 AND source = $2',
-        [spec.migration, spec.from.shard],
+        [spec.migration, progressName(spec.direction, spec.from.shard)],
       );
       return new ApplyTarget(session, spec, parseLsn(position!));
     } catch (error) {

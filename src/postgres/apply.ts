@@ -180,7 +180,7 @@ export class ChangeStream implements AppliedStream {
       const replication = await Replication.start(
         spec.from,
         {
-          slot: slotName(spec.migration, spec.from.shard, spec.to.shard),
+          slot: slotName(spec.migration, spec.direction, spec.from.shard, spec.to.shard),
           publication: publicationName(spec.migration),
           start: target.position,
         },
@@ -209,7 +209,7 @@ export class ChangeStream implements AppliedStream {
   }
 
   async #openInbox(target: ApplyTarget): Promise<ApplyInbox> {
-    const { migration, from, to } = this.#spec;
+    const { migration, direction, from, to } = this.#spec;
     // Changes to reference tables reach the way back's target through the proxy itself, on every shard.
     const tasks =
       this.#spec.direction === 'reverse'
@@ -218,7 +218,11 @@ export class ChangeStream implements AppliedStream {
     const list = tasks.map((task) => task.table);
     const targetTables = await readExistingTables(target.session, list);
     const sourceTables = await this.#options.sessions.use(from, async (session) => {
-      const confirmed = await claimSlot(session, slotName(migration, from.shard, to.shard), target.position);
+      const confirmed = await claimSlot(
+        session,
+        slotName(migration, direction, from.shard, to.shard),
+        target.position,
+      );
       this.#advance(laterLsn(confirmed, target.position));
       return await readExistingTables(session, list);
     });

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { StreamSpec } from '../migration/engine.js';
 import type { Table } from '../topology/keyspace.js';
 import type { ShardName } from '../topology/ring.js';
 
@@ -22,14 +23,34 @@ function part(shard: ShardName): string {
   return `x${createHash('md5').update(shard, 'utf8').digest('hex').slice(0, 11)}`;
 }
 
+/** What names of a stream begin with: when two shards give rows to each other, the way of one pair and the way back of the other run between the same two at once. */
+function way(direction: StreamSpec['direction']): string {
+  return direction === 'reverse' ? 'back_' : '';
+}
+
 /** The slot at `from` that feeds the stream to `to`. Slots are the cluster's, so both ends are in the name. */
-export function slotName(migration: string, from: ShardName, to: ShardName): string {
-  return `${namePrefix(migration)}${part(from)}_${part(to)}`;
+export function slotName(
+  migration: string,
+  direction: StreamSpec['direction'],
+  from: ShardName,
+  to: ShardName,
+): string {
+  return `${namePrefix(migration)}${way(direction)}${part(from)}_${part(to)}`;
+}
+
+/** Under which name the stream from `from` keeps its position in the target's ledger. */
+export function progressName(direction: StreamSpec['direction'], from: ShardName): string {
+  return direction === 'reverse' ? `${from} (back)` : from;
 }
 
 /** The origin under which changes of `from` are applied at `to`. */
-export function originName(migration: string, from: ShardName, to: ShardName): string {
-  return `${originPrefix(migration, to)}${part(from)}`;
+export function originName(
+  migration: string,
+  direction: StreamSpec['direction'],
+  from: ShardName,
+  to: ShardName,
+): string {
+  return `${originPrefix(migration, to)}${way(direction)}${part(from)}`;
 }
 
 /** The origin of our own work at `shard` that comes from no other shard: clearing, repairing. */

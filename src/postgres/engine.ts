@@ -9,7 +9,7 @@ import type {
 } from '../migration/engine.js';
 import { ChangeStream } from './apply.js';
 import { actAsApplier } from './apply-target.js';
-import { createSlot, markLog, preparePublication } from './change-source.js';
+import { createSlot, dropSlot, markLog, preparePublication } from './change-source.js';
 import { localOriginName, slotName } from './engine-names.js';
 import { EngineSession } from './engine-session.js';
 import { EngineSessions } from './engine-sessions.js';
@@ -64,6 +64,10 @@ export function createPostgresEngine(options: PostgresEngineOptions = {}): Migra
       stream.ended.then(forget, forget);
       return stream;
     },
+    dropStream: (spec) =>
+      sessions.use(spec.from, (session) =>
+        dropSlot(session, slotName(spec.migration, spec.direction, spec.from.shard, spec.to.shard)),
+      ),
     prepareReverse: (spec) => prepareReverse(sessions, spec),
     currentPosition: (address) =>
       sessions.use(address, async (session) => (await session.value('SELECT pg_current_wal_flush_lsn()'))!),
@@ -84,7 +88,7 @@ export function createPostgresEngine(options: PostgresEngineOptions = {}): Migra
 }
 
 function streamKey(spec: StreamSpec): string {
-  return JSON.stringify([spec.migration, spec.from.shard, spec.to.shard]);
+  return JSON.stringify([spec.migration, spec.direction, spec.from.shard, spec.to.shard]);
 }
 
 function runningStream(streams: ReadonlyMap<string, AppliedStream>, spec: StreamSpec): AppliedStream {
@@ -119,7 +123,7 @@ async function prepareReverse(sessions: EngineSessions, spec: StreamSpec): Promi
   await sessions.use(spec.to, ensureLedger);
   await sessions.use(spec.from, async (session) => {
     await preparePublication(session, spec.migration, tasks);
-    await createSlot(session, slotName(spec.migration, spec.from.shard, spec.to.shard));
+    await createSlot(session, slotName(spec.migration, spec.direction, spec.from.shard, spec.to.shard));
   });
   // Most of it now, so that little is left to do while statements wait.
   await advanceSequences(sessions, [spec.to], spec.from, tasks);

@@ -28,7 +28,7 @@ export async function openSourceSnapshot(
     for (const target of targets)
       slots.set(
         target,
-        await createExportedSlot(source, slotName(migration, source.shard, target), onWaiting),
+        await createExportedSlot(source, slotName(migration, 'forward', source.shard, target), onWaiting),
       );
   } catch (error) {
     await close();
@@ -52,7 +52,7 @@ function slotFor(slots: ReadonlyMap<ShardName, ExportedSlot>, target: ShardName)
   const slot = slots.get(target);
   if (slot === undefined) throw new OperatingError('internal', `no snapshot was opened for shard ${target}`);
   if (slot.session.isLost)
-    throw new OperatingError('migration', 'the connection that held the snapshot was lost', {
+    throw new OperatingError('shard-unavailable', 'the connection that held the snapshot was lost', {
       hint: 'the copy starts again by itself',
     });
   return slot;
