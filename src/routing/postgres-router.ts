@@ -94,7 +94,9 @@ class PostgresRouter implements StatementRouter {
     const byHand = template.hint ?? hintOfSession(hint);
     const plan = byHand === undefined ? cached.plan : this.#placedByHand(cached, byHand);
     const statement: PlannedStatement = { sql, plan, literals: template.literals };
-    if (isPlain && sql.length <= MAX_REMEMBERED_TEXT) this.#statements.set(sql, statement);
+    // Texts with literals seldom come again; their templates do.
+    if (isPlain && template.literals.length === 0 && sql.length <= MAX_REMEMBERED_TEXT)
+      this.#statements.set(sql, statement);
     return statement;
   }
 

@@ -64,6 +64,14 @@ function routeKeys(
   parameters: ParameterValues | undefined,
   snapshot: Snapshot,
 ): Route {
+  if (placement.keys.length === 1) {
+    const values = keyValues(placement.keys[0]!, placement.keyType, statement.literals, parameters);
+    if (values !== 'unknown' && values.length === 1 && values[0] !== null) {
+      const token = tokenOf(values[0]!);
+      const touch: Touch = { tokens: [token], sharded: false, reference: statement.plan.writesReference };
+      return { shards: [snapshot.ring.owner(token)], touch, rows: undefined };
+    }
+  }
   const texts = new Set<string>();
   let hasNull = false;
   for (const source of placement.keys) {

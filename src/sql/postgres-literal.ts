@@ -8,7 +8,7 @@ export interface LiteralValue {
 export function decodeLiteral(source: string): LiteralValue | undefined {
   const first = source.charCodeAt(0);
   if ((first >= 48 && first <= 57) || first === 46)
-    return { type: 'number', text: source.replaceAll('_', '') };
+    return { type: 'number', text: source.includes('_') ? source.replaceAll('_', '') : source };
   if (first === 39) return plainString(source);
   if (first === 36) return dollarString(source);
   if (first === 69 || first === 101) return escapeString(source);

@@ -16,13 +16,8 @@ export interface Template {
   readonly hint: Hint | undefined;
 }
 
-const MARKS: Partial<Record<Tok, string>> = {
-  [Tok.integer]: '\u0001',
-  [Tok.decimal]: '\u0002',
-  [Tok.string]: '\u0003',
-  [Tok.bits]: '\u0004',
-  [Tok.national]: '\u0005',
-};
+/** By kind of literal, from `Tok.integer` to `Tok.national`. */
+const MARKS = ['\u0001', '\u0002', '\u0003', '\u0004', '\u0005'];
 
 /** What begins with one of these keeps its meaning whatever its literals are; other statements keep theirs in the template. */
 const TEMPLATED = new Set(['select', 'insert', 'update', 'delete', 'with', 'values', 'merge', 'table']);
@@ -33,31 +28,52 @@ export function templateOf(sql: string): Template {
   const starts: number[] = [];
   let hint: Hint | undefined;
   let text = '';
-  let isFirst = true;
-  let isTemplated = true;
+  let isTemplated: boolean | undefined;
+  // Text from here on is taken over as it is, until something else must stand in its place.
+  let from = 0;
   let hasGap = false;
   for (let kind = lexer.next(); kind !== Tok.end; kind = lexer.next()) {
     if (kind === Tok.space || kind === Tok.comment) {
+      if (kind === Tok.space && !hasGap && isTemplated !== undefined && isSingleBlank(lexer)) continue;
+      if (!hasGap) text += sql.slice(from, lexer.start);
       hasGap = true;
-      if (kind === Tok.comment && sql.charCodeAt(lexer.start) === 47)
+      from = lexer.end;
+      if (kind === Tok.comment && sql.charCodeAt(lexer.start) === SLASH)
         hint = hintOfComment(lexer.source) ?? hint;
       continue;
     }
-    if (hasGap && !isFirst) text += ' ';
+    if (hasGap && isTemplated !== undefined && !text.endsWith(' ')) text += ' ';
     hasGap = false;
-    if (isFirst) {
-      const first = lexer.source;
-      isTemplated = first === '(' || TEMPLATED.has(first.toLowerCase());
-      isFirst = false;
-    }
-    const mark = MARKS[kind];
-    if (mark === undefined) {
-      text += lexer.source;
-      continue;
-    }
+    isTemplated ??= beginsQuery(lexer.source);
+    if (kind < Tok.integer || kind > Tok.national) continue;
     literals.push(lexer.source);
     starts.push(lexer.start);
-    text += isTemplated ? mark : lexer.source;
+    if (!isTemplated) continue;
+    text += sql.slice(from, lexer.start) + MARKS[kind - Tok.integer]!;
+    from = lexer.end;
   }
-  return { text, literals, starts, hint };
+  if (!hasGap) text += sql.slice(from);
+  return { text: text.trimEnd(), literals, starts, hint };
+}
+
+const SLASH = 47;
+
+/** One blank with more text behind it: what every gap becomes. */
+function isSingleBlank(lexer: PostgresLexer): boolean {
+  return (
+    lexer.end === lexer.start + 1 &&
+    lexer.text.charCodeAt(lexer.start) === 32 &&
+    !isGapAt(lexer.text, lexer.end)
+  );
+}
+
+/** A comment (or the end) right behind a blank would make one gap of both. */
+function isGapAt(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  if (code === 45) return text.charCodeAt(at + 1) === 45;
+  return code === SLASH && text.charCodeAt(at + 1) === 42;
+}
+
+function beginsQuery(first: string): boolean {
+  return first === '(' || TEMPLATED.has(first) || TEMPLATED.has(first.toLowerCase());
 }

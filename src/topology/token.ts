@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { shortMd5 } from './md5.js';
 
 /**
  * A point on the ring: the first 64 bits of the md5 of a key's canonical text (UTF-8), read as a signed big-endian
@@ -10,5 +11,5 @@ export const TOKEN_MIN: Token = -(2n ** 63n);
 export const TOKEN_MAX: Token = 2n ** 63n - 1n;
 
 export function tokenOf(canonicalKey: string): Token {
-  return createHash('md5').update(canonicalKey, 'utf8').digest().readBigInt64BE(0);
+  return shortMd5(canonicalKey) ?? createHash('md5').update(canonicalKey, 'utf8').digest().readBigInt64BE(0);
 }
