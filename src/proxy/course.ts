@@ -13,7 +13,11 @@ export interface Course {
   onDrain(): void;
   /** Cancels what runs or waits now. */
   cancel(): void;
-  /** The client is gone: cancel, roll back, give everything back. */
+  /** The client is gone while a request runs: ends its COPY, cancels its statements, reads its answers to nobody. */
+  abandon(): void;
+  /** What did not end by `abandon` loses its connections. */
+  abort(): void;
+  /** Rolls back and gives everything back. Nothing runs any more. */
   close(): Promise<void>;
   /** For SHOW CLIENTS. */
   readonly isInTransaction: boolean;

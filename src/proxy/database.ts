@@ -93,7 +93,12 @@ export class Database {
     ]);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      pool = new Pool(this.dialect.connect, targetOf(shard, url, credentials), startup, this.config.pool);
+      pool = new Pool(
+        this.dialect.connect,
+        targetOf(shard, url, credentials, this.config.serverCa),
+        startup,
+        this.config.pool,
+      );
       if (this.#isPaused) pool.pause();
       this.#pools.set(key, pool);
     }
@@ -202,7 +207,12 @@ export class Database {
   }
 }
 
-function targetOf(shard: ShardName, url: string, credentials: Credentials): BackendTarget {
+function targetOf(
+  shard: ShardName,
+  url: string,
+  credentials: Credentials,
+  serverCa: string | undefined,
+): BackendTarget {
   const parsed = new URL(url);
   return {
     shard,
@@ -213,5 +223,6 @@ function targetOf(shard: ShardName, url: string, credentials: Credentials): Back
         ? decodeURIComponent(parsed.password) || undefined
         : credentials.password,
     database: decodeURIComponent(parsed.pathname.slice(1)),
+    serverCa,
   };
 }

@@ -91,6 +91,11 @@ export class SessionLanes implements Lanes {
     backend.cancel().catch(() => undefined);
   }
 
+  /** Ends the connections of statements that did not end by being cancelled. */
+  terminateBusy(): void {
+    for (const backend of this.#borrowed.keys()) if (backend.isBusy) backend.terminate();
+  }
+
   resumeAll(): void {
     for (const backend of this.#borrowed.keys()) backend.resume();
   }

@@ -98,13 +98,22 @@ export class PassThroughCourse implements Course {
     this.#lanes.cancel();
   }
 
-  async close(): Promise<void> {
+  abandon(): void {
+    this.#copyTo?.sendCopy(this.#database.dialect.copyFail('the client went away'));
+    this.#lanes.resumeAll();
     this.#lanes.cancel();
+  }
+
+  abort(): void {
+    this.#lanes.terminateBusy();
+  }
+
+  async close(): Promise<void> {
     const held = this.#held;
     if (held !== undefined) {
-      if (held.backend.isBusy) held.backend.terminate();
-      else if (held.backend.transaction !== 'idle')
-        await held.backend.run(this.#database.dialect.words.rollback).catch(() => held.backend.terminate());
+      const { backend } = held;
+      const { rollback } = this.#database.dialect.words;
+      if (backend.transaction !== 'idle') await backend.run(rollback).catch(() => backend.terminate());
       this.#status = 'idle';
       this.#letGo();
     }

@@ -1,4 +1,3 @@
-import { asError } from '../lib/errors.js';
 import type { Backend, TransactionStatus } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
 import type { Request } from '../pool/request.js';
@@ -20,6 +19,7 @@ export class SessionCourse implements Course {
   #status: TransactionStatus = 'idle';
   #swallowSyncs = 0;
   takesCopy = false;
+  #wasCancelled = false;
   onTakesCopy: (() => void) | undefined;
   readonly pinReason = 'session mode';
   readonly waitingSinceMs = undefined;
@@ -74,15 +74,25 @@ export class SessionCourse implements Course {
   }
 
   cancel(): void {
-    if (this.#backend.isBusy) this.#backend.cancel().catch(() => undefined);
+    if (!this.#backend.isBusy) return;
+    this.#wasCancelled = true;
+    this.#backend.cancel().catch(() => undefined);
+  }
+
+  abandon(): void {
+    if (this.takesCopy) this.#backend.sendCopy(this.#database.dialect.copyFail('the client went away'));
+    this.#backend.resume();
+    this.cancel();
+  }
+
+  abort(): void {
+    if (this.#backend.isBusy) this.#backend.terminate();
   }
 
   async close(): Promise<void> {
     this.#backend.onAsync = undefined;
-    if (this.#backend.isBusy) {
-      await this.#backend.cancel().catch((thrown) => asError(thrown));
-      this.#backend.terminate();
-    }
-    this.#pool.release(this.#backend, { reset: true });
+    this.#backend.onLost = undefined;
+    // A cancel may still be on its way to it, and what the client left in it is unknown.
+    this.#pool.release(this.#backend, this.#wasCancelled ? { discard: true } : { reset: true });
   }
 }

@@ -12,6 +12,9 @@ const MAX_WAITING_REQUESTS = 64;
 /** COPY data that may come before it is asked for. */
 const MAX_EARLY_COPY_BYTES = 1024 * 1024;
 
+/** How long a cancelled statement may take to end before its connection is closed. */
+const ABANDON_PATIENCE_MS = 5_000;
+
 type CopyKind = 'data' | 'done' | 'fail';
 
 /** A request that waits for its turn or runs, with COPY data that came early. */
@@ -37,6 +40,10 @@ export class Session implements FrontendEvents {
   readonly #onEnd: (session: Session) => void;
   #isPaused = false;
   #isClosed = false;
+  /** The client has said goodbye and waits for nothing. */
+  #isLeaving = false;
+  /** Told when the request that runs has ended. */
+  #onRest: (() => void) | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
 
   private constructor(
@@ -123,8 +130,10 @@ export class Session implements FrontendEvents {
     this.#course.onDrain();
   }
 
-  onClose(_reason: 'terminated' | 'lost' | 'protocol-violation'): void {
-    void this.#close();
+  /** After Terminate what was asked for is still done, as the server does; after a lost connection it is given up. */
+  onClose(reason: 'terminated' | 'lost' | 'protocol-violation'): void {
+    if (reason === 'terminated' && this.#running !== undefined) this.#isLeaving = true;
+    else void this.#close();
   }
 
   cancel(): void {
@@ -167,8 +176,10 @@ export class Session implements FrontendEvents {
       this.#unpause();
     }
     this.#running = undefined;
+    this.#onRest?.();
     if (this.#isClosed) return;
-    this.#watchIdleTransaction();
+    if (this.#isLeaving) await this.#close();
+    else this.#watchIdleTransaction();
   }
 
   async #serve(request: Request): Promise<void> {
@@ -200,6 +211,18 @@ export class Session implements FrontendEvents {
     this.#idleTimer.unref();
   }
 
+  /** Nothing may be given back while a request still uses it. */
+  async #endRunning(): Promise<void> {
+    if (this.#running === undefined) return;
+    const rest = new Promise<void>((resolve) => {
+      this.#onRest = resolve;
+    });
+    this.#course.abandon();
+    const impatience = setTimeout(() => this.#course.abort(), ABANDON_PATIENCE_MS);
+    await rest;
+    clearTimeout(impatience);
+  }
+
   async #close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -207,6 +230,7 @@ export class Session implements FrontendEvents {
     this.#forgetKey();
     this.#requests.length = 0;
     try {
+      await this.#endRunning();
       await this.#course.close();
     } catch (thrown) {
       this.#log.error(

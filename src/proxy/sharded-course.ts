@@ -106,8 +106,18 @@ export class ShardedCourse implements Course {
     this.#lanes.cancel();
   }
 
-  async close(): Promise<void> {
+  abandon(): void {
+    const fail = this.#database.dialect.copyFail('the client went away');
+    if (this.takesCopy) this.onCopy(fail, 'fail');
+    this.#lanes.resumeAll();
     this.#lanes.cancel();
+  }
+
+  abort(): void {
+    this.#lanes.terminateBusy();
+  }
+
+  async close(): Promise<void> {
     await this.#runner.close();
     this.#lanes.unpin();
   }
@@ -115,7 +125,6 @@ export class ShardedCourse implements Course {
   async #simple(request: Request): Promise<void> {
     const step = request.steps[0];
     if (step?.type !== 'query') return;
-    let status: TransactionStatus;
     try {
       const router = await this.#database.router();
       const texts = router.split(step.sql);
@@ -125,7 +134,7 @@ export class ShardedCourse implements Course {
     } catch (thrown) {
       await this.#fail(thrown);
     }
-    status = this.#runner.status;
+    const { status } = this.#runner;
     this.#portalsEndWith(status);
     this.#frontend.sendReady(status);
   }
