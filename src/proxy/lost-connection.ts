@@ -24,7 +24,7 @@ export function lostConnection(shard: ShardName, cause: Error, isUncertain: bool
 
 /** Ends a client whose one backend was lost, with the server's own last words where it said any. */
 export function endAsServer(frontend: Frontend, shard: ShardName, error: Error): void {
-  const hasWords = error.cause instanceof ServerFailure;
-  if (hasWords) frontend.send(error.cause.serverError.frame);
-  frontend.end(hasWords ? undefined : lostConnection(shard, error, false));
+  const words = error.cause instanceof ServerFailure ? error.cause.serverError.frame : undefined;
+  if (words !== undefined) frontend.send(words);
+  frontend.end(words === undefined ? lostConnection(shard, error, false) : undefined);
 }
