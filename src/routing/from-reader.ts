@@ -97,7 +97,8 @@ export class FromReader {
     const number = ++this.#tables;
     const columns = new Map<string, ScopeColumn>();
     for (const column of table.columns) {
-      const keyType = keyTypeOf(column.typeOid);
+      // Texts that differ may be equal there, so equality says nothing of where rows are.
+      const keyType = column.isLooselyEqual === true ? undefined : keyTypeOf(column.typeOid);
       columns.set(column.name, {
         id: keyType === undefined ? undefined : `${number}.${column.name}`,
         keyType,
