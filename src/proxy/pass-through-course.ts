@@ -2,7 +2,7 @@ import { asOperatingError, type OperatingError } from '../lib/errors.js';
 import { type Backend, ServerFailure, type TransactionStatus } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
 import type { PreparedStatement, Request, Step } from '../pool/request.js';
-import type { Plan } from '../routing/plan.js';
+import type { PlannedStatement } from '../routing/plan.js';
 import type { StatementRouter } from '../routing/router.js';
 import type { Course } from './course.js';
 import type { Credentials, Database } from './database.js';
@@ -121,14 +121,15 @@ export class PassThroughCourse implements Course {
   }
 
   async #forward(request: Request): Promise<void> {
-    const plans = this.#prepare(request.steps);
-    if (await this.#answeredHere(request, plans)) return;
+    const statements = this.#prepare(request.steps);
+    if (await this.#answeredHere(request, statements)) return;
     this.#held ??= await this.#lanes.borrow(this.#shard);
     const { backend } = this.#held;
     backend.onDrain = () => this.#frontend.resume();
     // Behind a Flush the server is in the middle of its implicit transaction, though the client's has not begun.
     const before =
       this.#status === 'idle' && backend.transaction === 'idle' ? this.#settings.replay(backend) : [];
+    const startedMs = performance.now();
     const outcome = await relay(this.#frontend, backend, request, {
       rename: true,
       before,
@@ -144,9 +145,10 @@ export class PassThroughCourse implements Course {
       throw lostConnection(
         this.#shard,
         outcome.broken,
-        plans.some((plan) => plan.access !== 'read'),
+        statements.some(({ plan }) => plan.access !== 'read'),
       );
-    this.#note(request, plans, outcome, backend);
+    this.#count(statements, performance.now() - startedMs, outcome.error !== undefined);
+    this.#note(request, statements, outcome, backend);
   }
 
   #takeCopy(backend: Backend): void {
@@ -155,21 +157,21 @@ export class PassThroughCourse implements Course {
   }
 
   /** Looks names up and says what the statements do to the session. */
-  #prepare(steps: readonly Step[]): Plan[] {
-    const plans: Plan[] = [];
+  #prepare(steps: readonly Step[]): PlannedStatement[] {
+    const statements: PlannedStatement[] = [];
     for (const [index, step] of steps.entries()) {
       if (step.type === 'query')
-        for (const sql of this.#router.split(step.sql)) plans.push(this.#router.plan(sql).plan);
+        for (const sql of this.#router.split(step.sql)) statements.push(this.#router.plan(sql));
       else if (step.type === 'parse') this.#parse(step.prepared, steps.slice(0, index));
       else if (step.type === 'bind') {
         // A name that we do not know goes as it is: the server then says that it does not exist.
         step.prepared = this.#statements.find(step.statementName);
-        if (step.prepared !== undefined) plans.push(this.#router.plan(step.prepared.sql).plan);
+        if (step.prepared !== undefined) statements.push(this.#router.plan(step.prepared.sql));
       } else if (step.type === 'describe-statement')
         step.prepared = this.#statements.find(step.statementName);
       else if (step.type === 'close-statement') this.#statements.delete(step.statementName);
     }
-    return plans;
+    return statements;
   }
 
   /** A name that is taken is refused here, since the server knows the statement by another; what stood before it is answered first. */
@@ -188,11 +190,11 @@ export class PassThroughCourse implements Course {
   }
 
   /** DISCARD ALL cleans the session, which is more than one backend. */
-  async #answeredHere(request: Request, plans: readonly Plan[]): Promise<boolean> {
+  async #answeredHere(request: Request, statements: readonly PlannedStatement[]): Promise<boolean> {
     if (
       request.end !== 'query' ||
-      plans.length !== 1 ||
-      plans[0]!.session?.type !== 'discard-all' ||
+      statements.length !== 1 ||
+      statements[0]!.plan.session?.type !== 'discard-all' ||
       this.#status !== 'idle'
     )
       return false;
@@ -204,7 +206,12 @@ export class PassThroughCourse implements Course {
     return true;
   }
 
-  #note(request: Request, plans: readonly Plan[], outcome: RelayOutcome, backend: Backend): void {
+  #note(
+    request: Request,
+    statements: readonly PlannedStatement[],
+    outcome: RelayOutcome,
+    backend: Backend,
+  ): void {
     const wasIdle = this.#status === 'idle';
     if (request.end !== 'flush') this.#status = outcome.status;
     if (outcome.sawCopyIn && request.end === 'sync') this.#swallowSyncs++;
@@ -214,17 +221,12 @@ export class PassThroughCourse implements Course {
       if (request.end === 'flush') this.#isSkipping = true;
       for (const step of request.steps) if (step.type === 'parse') this.#statements.doubt(step.prepared.name);
     } else {
-      const sqls = statementTexts(request.steps, this.#router);
-      plans.forEach((plan, index) => {
+      const isInTransaction = !wasIdle || this.#status !== 'idle';
+      for (const { plan, sql } of statements) {
         if (plan.session?.type === 'pin') this.#lanes.pin(backend, plan.session.reason);
         else if (plan.session !== undefined)
-          this.#settings.note(
-            plan.session,
-            sqls[index] ?? '',
-            [backend],
-            !wasIdle || this.#status !== 'idle',
-          );
-      });
+          this.#settings.note(plan.session, sql, [backend], isInTransaction);
+      }
     }
     if (this.#status !== 'idle') return;
     if (!wasIdle)
@@ -232,6 +234,13 @@ export class PassThroughCourse implements Course {
         backend,
       ]);
     this.#database.counters.transactions++;
+  }
+
+  /** Statements of one request share its time. */
+  #count(statements: readonly PlannedStatement[], elapsedMs: number, isError: boolean): void {
+    const share = elapsedMs / statements.length;
+    for (const { plan, sql } of statements)
+      this.#database.templates.count(plan, () => this.#router.template(sql), share, isError);
   }
 
   /** The backend goes back when nothing of the client's is open on it. */
@@ -261,13 +270,4 @@ export class PassThroughCourse implements Course {
     this.#database.counters.proxyErrors++;
     this.#frontend.sendError(error);
   }
-}
-
-function statementTexts(steps: readonly Step[], router: StatementRouter): string[] {
-  const texts: string[] = [];
-  for (const step of steps) {
-    if (step.type === 'query') texts.push(...router.split(step.sql));
-    else if (step.type === 'bind' && step.prepared !== undefined) texts.push(step.prepared.sql);
-  }
-  return texts;
 }

@@ -53,6 +53,24 @@ export class StatementRunner {
   }
 
   async run(execution: Execution): Promise<void> {
+    const startedMs = performance.now();
+    let isError = true;
+    try {
+      await this.#run(execution);
+      isError = false;
+    } finally {
+      const { plan, sql } = execution.planned;
+      const { database } = this.#context;
+      database.templates.count(
+        plan,
+        () => database.loadedRouter!.template(sql),
+        performance.now() - startedMs,
+        isError,
+      );
+    }
+  }
+
+  async #run(execution: Execution): Promise<void> {
     const { plan } = execution.planned;
     if (
       this.#transaction?.isFailed === true &&

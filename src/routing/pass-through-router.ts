@@ -4,7 +4,7 @@ import type { LimitsConfig } from '../config/config.js';
 import { OperatingError } from '../lib/errors.js';
 import { type SqlParser, sharedParser } from '../sql/postgres-parser.js';
 import { splitStatements } from '../sql/postgres-split.js';
-import { templateOf } from '../sql/postgres-template.js';
+import { shownTemplate, templateOf } from '../sql/postgres-template.js';
 import { TOUCHES_NOTHING } from '../topology/gate.js';
 import type { Keyspace } from '../topology/keyspace.js';
 import type { Snapshot } from '../topology/snapshot.js';
@@ -45,6 +45,7 @@ export function createPassThroughRouter(
     get plansCached() {
       return plans.size;
     },
+    template: shownTemplate,
     split: splitStatements,
     plan(sql: string): PlannedStatement {
       const template = templateWithoutHints(sql);

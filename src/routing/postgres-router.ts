@@ -4,7 +4,7 @@ import { OperatingError } from '../lib/errors.js';
 import { type Hint, hintOf } from '../sql/hint.js';
 import { type SqlParser, sharedParser } from '../sql/postgres-parser.js';
 import { splitStatements } from '../sql/postgres-split.js';
-import { type Template, templateOf } from '../sql/postgres-template.js';
+import { shownTemplate, type Template, templateOf } from '../sql/postgres-template.js';
 import type { Keyspace, Table } from '../topology/keyspace.js';
 import type { Range, ShardName } from '../topology/ring.js';
 import { foreignRanges, type Snapshot } from '../topology/snapshot.js';
@@ -74,6 +74,10 @@ class PostgresRouter implements StatementRouter {
 
   get plansCached(): number {
     return this.#plans.size;
+  }
+
+  template(sql: string): string {
+    return shownTemplate(sql);
   }
 
   split(sql: string): string[] {

@@ -16,6 +16,8 @@ export interface StatementRouter {
   readonly cacheMissesTotal: number;
   readonly plansCached: number;
   keyspace: Keyspace;
+  /** The statement for people, with its literals taken out. */
+  template(sql: string): string;
   /** Statements of one simple Query, cut at top-level semicolons; empty ones left out. */
   split(sql: string): string[];
   /**

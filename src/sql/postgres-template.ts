@@ -56,6 +56,18 @@ export function templateOf(sql: string): Template {
   return { text: text.trimEnd(), literals, starts, hint };
 }
 
+/** Longest text that is shown of a template. */
+const MAX_SHOWN = 500;
+
+/** A template for people: literals as `?`. Of statements that keep their literals only the first words are shown, since those may be passwords. */
+export function shownTemplate(sql: string): string {
+  const { text, literals } = templateOf(sql);
+  const isTemplated = /[\u0001-\u0005]/.test(text);
+  if (literals.length > 0 && !isTemplated) return `${text.split(/\s+/, 2).join(' ')} …`;
+  const shown = text.replace(/[\u0001-\u0005]/g, '?');
+  return shown.length > MAX_SHOWN ? `${shown.slice(0, MAX_SHOWN)} …` : shown;
+}
+
 const SLASH = 47;
 
 /** One blank with more text behind it: what every gap becomes. */
