@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { OperatingError } from '../lib/errors.js';
 import { intersection, rangesOf } from '../topology/moves.js';
 import type { ShardName } from '../topology/ring.js';
@@ -148,6 +149,8 @@ function progressOf(run: Run, link: Link, task: CopyTask): CopyProgress {
 async function copyAll(run: Run, copies: readonly Copy[]): Promise<void> {
   const failed = new AbortController();
   const signal = AbortSignal.any([run.signal, failed.signal]);
+  // Every copy under way listens.
+  setMaxListeners(0, signal);
   const works = run.sources.flatMap((source) => {
     const queue = copies.filter((copy) => copy.snapshot.source === source);
     return Array.from({ length: Math.min(run.record.options.parallel, queue.length) }, async () => {

@@ -6,6 +6,8 @@ import type { StreamKeeper } from './stream-keeper.js';
 
 /** Caught up: what was committed at one moment was applied this soon after it. */
 const SHORT_LAG_MS = 1_000;
+/** Rounds after which a stream that is not getting closer is close enough for who asked for less lag. */
+const MOST_CLOSE_ROUNDS = 20;
 
 /** Runs the streams until they are only moments behind. Also where a migration comes back to when the mirror was late. */
 export async function catchUp(run: Run): Promise<Phase> {
@@ -20,6 +22,15 @@ export async function catchUp(run: Run): Promise<Phase> {
   run.isMirrorLate = false;
   await run.pausePoint('caught-up');
   return record.verification === undefined ? 'verifying' : 'mirroring';
+}
+
+/** Right before statements are held: every millisecond of lag left would be one more of waiting for them. */
+export async function comeClose(run: Run, keepers: readonly StreamKeeper[], lagMs: number): Promise<void> {
+  for (let round = 1; round <= MOST_CLOSE_ROUNDS; round++) {
+    const startedAt = run.world.clock.now();
+    await untilAborted(applyAllSoFar(run, keepers), run.signal);
+    if (run.world.clock.now() - startedAt < lagMs) return;
+  }
 }
 
 /** Resolves when the streams have applied what was committed at a moment less than SHORT_LAG_MS ago. */

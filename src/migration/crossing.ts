@@ -65,6 +65,24 @@ class Deadline {
   }
 }
 
+/** How long each step of the hold took, for those who want it shorter. */
+class Steps {
+  readonly ms: Record<string, number> = {};
+  readonly #run: Run;
+  #at: number;
+
+  constructor(run: Run) {
+    this.#run = run;
+    this.#at = run.world.clock.now();
+  }
+
+  end(step: string): void {
+    const now = this.#run.world.clock.now();
+    this.ms[step] = now - this.#at;
+    this.#at = now;
+  }
+}
+
 /**
  * DESIGN section 4, in its order: hold → drain → fence → marker → passed → sequences → compare-and-swap → publish,
  * release. Whatever fails before the swap is undone before statements are let go, so that no client notices.
@@ -77,23 +95,14 @@ class Deadline {
 export async function cross(run: Run, crossing: Crossing): Promise<CrossingResult> {
   const { gate } = run.world.topology;
   const fences = new Fences(run, crossing.fences);
+  const steps = new Steps(run);
   gate.hold(crossing.hold);
-  try {
-    await approach(run, crossing, fences);
-  } catch (thrown) {
-    await fences.lowerAll();
-    gate.release();
-    return { type: 'backed-out', error: asError(thrown) };
-  }
-  const next = crossing.next(run.world.topology.current);
-  const failure = await swapOwner(run, next);
+  const failure = await switchOwner(run, crossing, fences, steps);
   if (failure !== undefined) {
     await fences.lowerAll();
     gate.release();
     return { type: 'backed-out', error: failure };
   }
-  await run.pausePoint('switched-in-store');
-  run.world.topology.publish(next);
   const lastActs = Promise.all([fences.lowerShort(), crossing.beforeRelease()]);
   await within(run.world.clock, RELEASE_LIMIT_MS, 'the last acts of the cutover', lastActs).catch(
     (thrown) => {
@@ -103,12 +112,36 @@ export async function cross(run: Run, crossing: Crossing): Promise<CrossingResul
       );
     },
   );
-  return { type: 'crossed', holdMs: gate.release() };
+  const holdMs = gate.release();
+  steps.end('released');
+  run.world.log.info({ migration: run.record.id, holdMs, stepsMs: steps.ms }, 'the owner was switched');
+  return { type: 'crossed', holdMs };
+}
+
+/** Up to the publication of the new owner; returns why it was not made. */
+async function switchOwner(
+  run: Run,
+  crossing: Crossing,
+  fences: Fences,
+  steps: Steps,
+): Promise<Error | undefined> {
+  try {
+    await approach(run, crossing, fences, steps);
+  } catch (thrown) {
+    return asError(thrown);
+  }
+  const next = crossing.next(run.world.topology.current);
+  const failure = await swapOwner(run, next);
+  if (failure !== undefined) return failure;
+  await run.pausePoint('switched-in-store');
+  run.world.topology.publish(next);
+  steps.end('stored');
+  return undefined;
 }
 
 /** Everything before the swap; throws when the cutover cannot be made now. */
-async function approach(run: Run, crossing: Crossing, fences: Fences): Promise<void> {
-  const { world, record } = run;
+async function approach(run: Run, crossing: Crossing, fences: Fences, steps: Steps): Promise<void> {
+  const { world } = run;
   const deadline = new Deadline(run, world.config.drainTimeoutMs);
   await run.pausePoint('held');
   const draining = within(
@@ -118,19 +151,27 @@ async function approach(run: Run, crossing: Crossing, fences: Fences): Promise<v
     world.topology.gate.drained(),
   );
   await deadline.within('the end of open transactions on the moving rows', draining);
+  steps.end('drained');
   await run.pausePoint('drained');
   await fences.raise(deadline.remainingMs('raising the fences'));
+  steps.end('fenced');
   await run.pausePoint('fenced');
-  await deadline.within('the marker', passMarkers(run, crossing.streams, record.id));
-  await run.pausePoint('marker-passed');
-  // One after the other: two that set the same sequences at once could set them back.
-  for (const { sources, target, tasks } of crossing.sequences) {
-    await deadline.within('setting the sequences', world.engine.advanceSequences(sources, target, tasks));
-  }
-  await deadline.within('keeping the fences', fences.keep());
+  await deadline.within('what must happen behind the fence', behindFence(run, crossing, fences));
+  steps.end('applied');
   await run.pausePoint('fence-kept');
   throwIfAborted(run.signal);
   await run.publisher.settle();
+}
+
+/** Nothing moves behind the fence any more, so these need no order among themselves. */
+async function behindFence(run: Run, crossing: Crossing, fences: Fences): Promise<void> {
+  await Promise.all([
+    passMarkers(run, crossing.streams, run.record.id).then(() => run.pausePoint('marker-passed')),
+    ...crossing.sequences.map(({ sources, target, tasks }) =>
+      run.world.engine.advanceSequences(sources, target, tasks),
+    ),
+    fences.keep(),
+  ]);
 }
 
 /** Hazards 12 and 23: a marker written after the fence, and seen by every stream, is the proof that nothing is missing. */

@@ -1,5 +1,5 @@
 import { asError } from '../lib/errors.js';
-import { applyAllSoFar, untilCaughtUp } from './catching-up.js';
+import { applyAllSoFar, comeClose, untilCaughtUp } from './catching-up.js';
 import { type Crossing, cross, drainLimitMs } from './crossing.js';
 import type { CopyTask, ShardAddress } from './engine.js';
 import { type FenceSpec, referenceFence, settleFences } from './fences.js';
@@ -13,6 +13,9 @@ import type { Run } from './run.js';
 
 /** Preparing the way back waits for transactions on the target; longer than this and the cutover is tried later. */
 const PREPARE_LIMIT_MS = 60_000;
+
+/** Lag with which statements begin to be held, if it can be had. */
+const CLOSE_MS = 30;
 
 /** One attempt. When it cannot be made now, everything is as before and another follows after a pause. */
 export async function cutOver(run: Run): Promise<Phase> {
@@ -30,6 +33,7 @@ export async function cutOver(run: Run): Promise<Phase> {
   await run.pausePoint('reverse-prepared');
   await untilCaughtUp(run, run.forward);
   await refuseNewTables(run);
+  await comeClose(run, run.forward, CLOSE_MS);
   const result = await cross(run, forthOf(run));
   if (result.type === 'crossed') {
     record.holdMs = result.holdMs;
@@ -56,7 +60,13 @@ async function putOff(run: Run, error: Error): Promise<Phase> {
 async function prepareWayBack(run: Run): Promise<void> {
   const { engine, clock } = run.world;
   if (run.reverse.length === 0) {
-    const preparing = Promise.all(run.reverseSpecs().map((spec) => engine.prepareReverse(spec)));
+    const specs = run.reverseSpecs();
+    // One after the other on each shard: they make, and add to, the same publication there.
+    const preparing = Promise.all(
+      run.targets.map(async (target) => {
+        for (const spec of specs) if (spec.from.shard === target) await engine.prepareReverse(spec);
+      }),
+    );
     await untilAborted(within(clock, PREPARE_LIMIT_MS, 'preparing the way back', preparing), run.signal);
     run.startReverse();
   }

@@ -84,7 +84,8 @@ export interface Fence {
 
 /**
  * What a wing offers to migrations. Everything that makes an object in a database is idempotent; names of objects
- * follow from the migration's id, and `removeTraces` finds and removes them all. `tables` are the sharded tables with a
+ * follow from the migration's id, and `removeTraces` finds and removes them all. Calls that make objects in one database
+ * come one after the other. `tables` are the sharded tables with a
  * selection of ranges, and the reference tables with `all`.
  */
 export interface MigrationEngine {

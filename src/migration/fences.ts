@@ -31,7 +31,7 @@ export class Fences {
   readonly #run: Run;
   readonly #specs: readonly FenceSpec[];
   readonly #raised = new Map<FenceSpec, Fence>();
-  /** Raises that were begun; a late one is lowered when it comes at last. */
+  /** Acts that were begun; a fence that comes up or is kept too late is lowered when that ends at last. */
   readonly #begun: Promise<unknown>[] = [];
   #isGivenUp = false;
 
@@ -56,7 +56,13 @@ export class Fences {
 
   /** Before the switch: those that are to stay outlast this process from here on. */
   async keep(): Promise<void> {
-    await Promise.all([...this.#raised].filter(([spec]) => spec.isKept).map(([, fence]) => fence.keep()));
+    const keeping = [...this.#raised].map(async ([spec, fence]) => {
+      if (!spec.isKept) return;
+      await fence.keep();
+      if (this.#isGivenUp) await fence.lower();
+    });
+    this.#begun.push(...keeping);
+    await Promise.all(keeping);
   }
 
   /** Nothing was switched: all go down. Takes bounded time; what could not be lowered is noted in `run.doubtfulFences`. */

@@ -42,6 +42,7 @@ export class SimEngine implements MigrationEngine {
   readonly #time: VirtualTime;
   readonly #life: Life;
   readonly #faults: Faults;
+  readonly #making = new Set<string>();
 
   constructor(databases: ReadonlyMap<string, SimDatabase>, time: VirtualTime, life: Life, faults: Faults) {
     this.#databases = databases;
@@ -59,7 +60,7 @@ export class SimEngine implements MigrationEngine {
   }
 
   prepareSource(source: ShardAddress, migration: string): Promise<string> {
-    return this.#act(() => {
+    return this.#alone(source, () => {
       this.#at(source).traces.add(migration);
       return `note of ${source.shard}`;
     });
@@ -135,7 +136,7 @@ export class SimEngine implements MigrationEngine {
   }
 
   prepareReverse(spec: StreamSpec): Promise<void> {
-    return this.#act(() => {
+    return this.#alone(spec.from, () => {
       const { slots, log } = this.#at(spec.from);
       const slot = slotOf(spec.migration, 'reverse', spec.from.shard, spec.to.shard);
       if (!slots.has(slot)) slots.set(slot, log.length);
@@ -276,6 +277,17 @@ export class SimEngine implements MigrationEngine {
       }
     }
     return { comparedRows, differences };
+  }
+
+  /** An act that makes objects which others of the same database would make too: those must not overlap. */
+  async #alone<T>(address: ShardAddress, effect: () => T): Promise<T> {
+    if (this.#making.has(address.shard)) throw new Error('publication already exists');
+    this.#making.add(address.shard);
+    try {
+      return await this.#act(effect);
+    } finally {
+      this.#making.delete(address.shard);
+    }
   }
 
   #at({ shard }: ShardAddress): SimDatabase {
