@@ -210,11 +210,14 @@ export class Shopper implements ShopperActs {
     let isCommitting = false;
     try {
       client = await this.#pool.connect();
+      // A connection that is lost is told twice: by the statement on it, which counts, and by this event.
+      client.on('error', ignore);
       const run = this.#timed(client);
       await run('BEGIN');
       await work(run);
       isCommitting = true;
       const end = await run('COMMIT');
+      client.off('error', ignore);
       client.release();
       if (end.command === 'COMMIT') return true;
       throw new Error(`COMMIT was answered with ${end.command}`);
@@ -240,3 +243,5 @@ export class Shopper implements ShopperActs {
 function wasNeverSent(thrown: unknown): boolean {
   return (thrown as { code?: string }).code === 'ECONNREFUSED';
 }
+
+function ignore(): void {}

@@ -64,18 +64,27 @@ let hasD = false;
 async function killAt(point: string, act: () => Promise<void>): Promise<void> {
   const file = join(folder, point);
   await rm(file, { force: true });
+  await shop.traffic.stop().catch(() => {});
+  await proxy.end('SIGKILL');
   await proxy.start({ RINGFERRY_PAUSE_AT: point, RINGFERRY_PAUSE_FILE: file });
   shop = OpenShop.reopen(url, shop);
   await sleep(200);
-  await act();
+  // At an early point the command is not answered any more.
+  let refusal: unknown;
+  const acted = act().catch((error: unknown) => {
+    refusal = error;
+  });
   const deadline = Date.now() + 30_000;
   while (!existsSync(file)) {
     if (Date.now() > deadline)
-      assert.fail(`it never came to "${point}": ${JSON.stringify(await operator.lastMigration())}`);
+      assert.fail(
+        `it never came to "${point}": ${refusal ?? JSON.stringify(await operator.lastMigration())}`,
+      );
     await sleep(20);
   }
   await sleep(100);
   await proxy.end('SIGKILL');
+  await acted;
   await proxy.start();
 }
 
