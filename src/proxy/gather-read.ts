@@ -1,14 +1,13 @@
 import { OperatingError, unsupported } from '../lib/errors.js';
-import type { Backend, ResultColumn, RowFields } from '../pool/backend.js';
+import type { Backend } from '../pool/backend.js';
 import { ServerFailure } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
-import { limitsOf } from '../routing/limit.js';
-import type { Merge } from '../routing/plan.js';
 import type { Execution, SessionContext, Way } from './execution.js';
 import { type GatherOutcome, type GatherSink, gather, type Part } from './gather.js';
 import { parameterTypes, partsOf } from './gather-write.js';
 import { lostConnection } from './lost-connection.js';
 import { RowMerger } from './merge.js';
+import { MergedAnswer } from './merged-answer.js';
 import type { Transaction } from './transaction.js';
 
 /** Runs a read on all shards of its route and gives the client one answer. */
@@ -74,98 +73,12 @@ async function mergeRows(
     throw unsupported('this statement over several shards', 'Give the shard key one value.');
   const answer = new MergedAnswer(context, execution, merge, parts);
   throwIfFailed(await gather(parts, answer, (backend) => context.lanes.cancelOn(backend)));
-  answer.finish();
-}
-
-/** Feeds the merger and sends what comes out of it. */
-class MergedAnswer implements GatherSink {
-  readonly #context: SessionContext;
-  readonly #execution: Execution;
-  readonly #merge: Merge;
-  readonly #parts: readonly Part[];
-  #merger: RowMerger | undefined;
-  #failure: unknown;
-  #sent = 0;
-  #isSuspended = false;
-
-  constructor(context: SessionContext, execution: Execution, merge: Merge, parts: readonly Part[]) {
-    this.#context = context;
-    this.#execution = execution;
-    this.#merge = merge;
-    this.#parts = parts;
-  }
-
-  onColumns(_part: number, columns: readonly ResultColumn[]): void {
-    if (this.#merger !== undefined || this.#failure !== undefined) return;
-    this.#try(() => {
-      const { database, frontend } = this.#context;
-      const { planned, parameters, resultFormats, mode } = this.#execution;
-      this.#merger = new RowMerger({
-        merge: this.#merge,
-        columns,
-        clientFormats: resultFormats,
-        values: database.mergeValues,
-        limits: limitsOf(this.#merge, planned, parameters),
-        parts: this.#parts.length,
-        maxRows: database.limits.maxMergeRows,
-      });
-      if (mode === 'query') frontend.send(frontend.answers.rowDescription(this.#merger.outputColumns, []));
-    });
-  }
-
-  onRow(part: number, fields: RowFields): boolean {
-    let canGoOn = true;
-    this.#try(() => {
-      canGoOn = this.#merger!.push(part, fields);
-      canGoOn = this.#send() && canGoOn;
-    });
-    return canGoOn;
-  }
-
-  onPartEnd(part: number): void {
-    this.#try(() => {
-      this.#merger?.endOf(part);
-      this.#send();
-    });
-  }
-
-  /** Sends the command's end, or throws what went wrong in merging. */
-  finish(): void {
-    if (this.#failure !== undefined) throw this.#failure;
-    const { answers } = this.#context.frontend;
-    if (this.#isSuspended && this.#execution.portal !== undefined) this.#execution.portal.isSpent = true;
-    this.#context.frontend.send(
-      this.#isSuspended ? answers.portalSuspended() : answers.commandComplete(`SELECT ${this.#sent}`),
-    );
-  }
-
-  /** False: the client is slow. */
-  #send(): boolean {
-    const { frontend } = this.#context;
-    const { maxRows } = this.#execution;
-    let isFast = true;
-    for (const row of this.#merger?.take() ?? []) {
-      if (maxRows > 0 && this.#sent >= maxRows) {
-        this.#isSuspended = true;
-        break;
-      }
-      this.#sent++;
-      isFast = frontend.send(frontend.answers.dataRow(row)) && isFast;
-    }
-    for (const part of this.#merger?.resumable() ?? []) if (isFast) this.#parts[part]!.backend.resume();
-    return isFast;
-  }
-
-  /** A failure of the merge must not unwind into the backend that called; the rest of the rows is read and thrown away. */
-  #try(act: () => void): void {
-    if (this.#failure !== undefined) return;
-    try {
-      act();
-    } catch (thrown) {
-      this.#failure = thrown;
-      for (const { backend } of this.#parts) if (backend.isBusy) this.#context.lanes.cancelOn(backend);
-    }
-  }
+  answer.throwIfFailed();
+  const { answers } = context.frontend;
+  if (answer.isSuspended && execution.portal !== undefined) execution.portal.isSpent = true;
+  context.frontend.send(
+    answer.isSuspended ? answers.portalSuspended() : answers.commandComplete(`SELECT ${answer.sentRows}`),
+  );
 }
 
 /** COPY … TO STDOUT: one shard's rows after the other's, one header. */

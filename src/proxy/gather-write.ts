@@ -1,11 +1,13 @@
 import { OperatingError } from '../lib/errors.js';
-import type { ResultColumn } from '../pool/backend.js';
+import type { ResultColumn, RowFields } from '../pool/backend.js';
 import { ServerFailure } from '../pool/backend.js';
 import type { ShardName } from '../topology/ring.js';
 import { describeStatement } from './describe.js';
 import { type Execution, isWrite, type SessionContext, type Way } from './execution.js';
-import { gather, type Part } from './gather.js';
+import type { Frontend } from './frontend.js';
+import { type GatherSink, gather, type Part } from './gather.js';
 import { lostConnection } from './lost-connection.js';
+import { MergedAnswer } from './merged-answer.js';
 import { type Participant, type Transaction, takeBefore } from './transaction.js';
 
 /**
@@ -26,31 +28,62 @@ export async function gatherWrite(
   const answering = execution.planned.plan.writesReference
     ? Math.max(0, shards.indexOf(way.snapshot.home))
     : undefined;
-  const answers = context.frontend.answers;
-  let isDescribed = execution.mode === 'portal';
-  const outcome = await gather(
-    parts,
-    {
-      onColumns: (part: number, columns: readonly ResultColumn[]) => {
-        if (isDescribed || (answering !== undefined && part !== answering)) return;
-        isDescribed = true;
-        context.frontend.send(answers.rowDescription(columns, execution.resultFormats));
-      },
-      onRow: (part, fields) => {
-        if (answering !== undefined && part !== answering) return true;
-        return context.frontend.send(answers.dataRow(fields));
-      },
-      onPartEnd: () => {},
-    },
-    (backend) => context.lanes.cancelOn(backend),
-  );
+  const { merge } = execution.planned.plan;
+  const merged =
+    merge === undefined || answering !== undefined
+      ? undefined
+      : new MergedAnswer(context, execution, merge, parts, rowNumbers(way));
+  const sink = merged ?? new OneAnswer(context, execution, answering);
+  const outcome = await gather(parts, sink, (backend) => context.lanes.cancelOn(backend));
   if (outcome.error !== undefined || outcome.broken !== undefined) transaction.isFailed = true;
   if (outcome.error !== undefined) throw new ServerFailure(outcome.error);
   if (outcome.broken !== undefined)
     throw lostConnection(outcome.broken.backend.shard, outcome.broken.error, false);
+  merged?.throwIfFailed();
   return answering === undefined
     ? context.database.dialect.sumTags(outcome.tags)
     : (outcome.tags[answering] ?? '');
+}
+
+/** Rows of a split INSERT come back in the order in which they were written. */
+function rowNumbers({ route }: Way): (readonly number[])[] | undefined {
+  const { rows } = route;
+  return rows === undefined ? undefined : route.shards.map((shard) => rows.get(shard) ?? []);
+}
+
+/** Passes on what one part says; `answering` undefined: all parts, which have no rows. */
+class OneAnswer implements GatherSink {
+  readonly #frontend: Frontend;
+  readonly #formats: readonly number[];
+  readonly #answering: number | undefined;
+  #isDescribed: boolean;
+
+  constructor(
+    { frontend }: SessionContext,
+    { mode, resultFormats }: Execution,
+    answering: number | undefined,
+  ) {
+    this.#frontend = frontend;
+    this.#formats = resultFormats;
+    this.#answering = answering;
+    this.#isDescribed = mode === 'portal';
+  }
+
+  onColumns(part: number, columns: readonly ResultColumn[]): void {
+    if (this.#isDescribed || !this.#isMeant(part)) return;
+    this.#isDescribed = true;
+    this.#frontend.send(this.#frontend.answers.rowDescription(columns, this.#formats));
+  }
+
+  onRow(part: number, fields: RowFields): boolean {
+    return !this.#isMeant(part) || this.#frontend.send(this.#frontend.answers.dataRow(fields));
+  }
+
+  onPartEnd(): void {}
+
+  #isMeant(part: number): boolean {
+    return this.#answering === undefined || part === this.#answering;
+  }
 }
 
 /** Runs what cannot be in a transaction (VACUUM, CREATE INDEX CONCURRENTLY) on one shard after the other. */

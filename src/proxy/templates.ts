@@ -47,6 +47,7 @@ export class TemplateCounts {
 
 function routeOf(plan: Plan): string {
   const { placement } = plan;
+  if (plan.transaction !== undefined) return 'transaction';
   switch (placement.type) {
     case 'keys':
       return plan.merge === undefined ? 'by key' : 'by key, merged when several';

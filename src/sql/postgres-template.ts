@@ -57,7 +57,7 @@ export function templateOf(sql: string): Template {
 }
 
 /** Longest text that is shown of a template. */
-const MAX_SHOWN = 500;
+const MAX_SHOWN = 200;
 
 /** A template for people: literals as `?`. Of statements that keep their literals only the first words are shown, since those may be passwords. */
 export function shownTemplate(sql: string): string {
