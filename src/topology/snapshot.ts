@@ -1,6 +1,4 @@
 import type { Range, Ring, ShardName } from './ring.js';
-import { rangeHolds } from './ring.js';
-import type { Token } from './token.js';
 
 /**
  * Where a move stands, as far as routing must know. `copying`: source owns, target may hold copies of the rows.
@@ -54,11 +52,4 @@ export function foreignRanges(snapshot: Snapshot, shard: ShardName): Range[] {
     if (holder === shard) ranges.push(...move.ranges);
   }
   return ranges.sort((a, b) => (a.low < b.low ? -1 : 1));
-}
-
-/** The other shard that must have a write of `token` on `owner` before it is acknowledged; undefined when none. */
-export function mirrorOf(snapshot: Snapshot, token: Token): Move | undefined {
-  return snapshot.moves.find(
-    (move) => move.state !== 'copying' && move.ranges.some((range) => rangeHolds(range, token)),
-  );
 }
