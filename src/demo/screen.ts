@@ -1,11 +1,14 @@
 import type { WriteStream } from 'node:tty';
 
+/** Without a terminal nothing is said for this long before a passing state is worth a line. */
+const QUIET_MS = 10_000;
+
 /** Where the demo writes: a terminal gets colours and a line that changes, everything else plain lines. */
 export class Screen {
   readonly #out: NodeJS.WritableStream;
   readonly #isTerminal: boolean;
   #hasLiveLine = false;
-  #lastPlain = 0;
+  #lastPlain = performance.now();
 
   constructor(out: NodeJS.WritableStream, env: NodeJS.ProcessEnv = process.env) {
     this.#out = out;
@@ -14,20 +17,21 @@ export class Screen {
   }
 
   line(text = ''): void {
+    this.#lastPlain = performance.now();
     this.#clear();
     this.#out.write(`${text}\n`);
   }
 
-  /** Replaces the last line on a terminal; elsewhere it is written at most every two seconds. */
+  /** Replaces the last line on a terminal; elsewhere it is a line of its own now and then, so that a log shows life. */
   live(text: string): void {
     if (!this.#isTerminal) {
-      if (performance.now() - this.#lastPlain < 2000) return;
+      if (performance.now() - this.#lastPlain < QUIET_MS) return;
       this.#lastPlain = performance.now();
       this.#out.write(`${text}\n`);
       return;
     }
     this.#clear();
-    this.#out.write(text.slice(0, ((this.#out as WriteStream).columns ?? 120) - 1));
+    this.#out.write(this.#fitted(text));
     this.#hasLiveLine = true;
   }
 
@@ -48,7 +52,14 @@ export class Screen {
   }
 
   #styled(text: string, on: number, off: number): string {
-    return this.#isTerminal ? `\x1b[${on}m${text}\x1b[${off}m` : text;
+    return this.#isTerminal && text !== '' ? `\x1b[${on}m${text}\x1b[${off}m` : text;
+  }
+
+  /** A line that wraps could not be replaced. */
+  #fitted(text: string): string {
+    const columns = (this.#out as WriteStream).columns || 80;
+    const plain = text.replace(/\x1b\[\d+m/g, '');
+    return plain.length < columns ? text : plain.slice(0, columns - 1);
   }
 
   #clear(): void {

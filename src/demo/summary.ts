@@ -46,15 +46,15 @@ export function printSummary(screen: Screen, outcome: Outcome): void {
     screen,
     'wrong counts',
     thousands(traffic.wrongCounts),
-    `of ${thousands(traffic.counts)} SELECT count(*) over all shards while rows moved`,
+    `of ${thousands(traffic.counts)} SELECT count(*) over all shards, before, during and after`,
     traffic.wrongCounts === 0,
   );
-  row(screen, 'wrong reads', thousands(others), 'of rows that a client had written itself', others === 0);
+  row(screen, 'wrong reads', thousands(others), 'of what a client had written itself', others === 0);
   row(
     screen,
     'lost writes',
     thousands(report.lost.length),
-    `of ${thousands(journal.acknowledgedWrites)} acknowledged`,
+    `of ${thousands(journal.acknowledgedWrites)} acknowledged, looked up past the proxy`,
     report.lost.length === 0,
   );
   row(screen, 'doubled writes', thousands(report.doubled.length), '', report.doubled.length === 0);
@@ -65,8 +65,11 @@ export function printSummary(screen: Screen, outcome: Outcome): void {
     `of ${thousands(journal.cancelled.size)} deleted`,
     report.resurrected.length === 0,
   );
-  row(screen, 'latency', latencyWords(traffic, 0.5), `median ${sectionNames(traffic)}`);
-  row(screen, '', latencyWords(traffic, 0.99), '99th percentile');
+  for (const [label, share] of [
+    ['median latency', 0.5],
+    ['99th percentile', 0.99],
+  ] as const)
+    row(screen, label, latencyAt(traffic, share), latencyWords(traffic, share));
   screen.line(`  ${screen.bold('What the shards saw')}`);
   row(
     screen,
@@ -78,17 +81,13 @@ export function printSummary(screen: Screen, outcome: Outcome): void {
     screen,
     'hold',
     growth.holdMs === undefined ? '-' : milliseconds(growth.holdMs),
-    'statements for moving keys waited at most this long',
+    'that is how long statements for moving keys waited, once',
   );
   const customers = [...report.spread.values()].reduce((a, b) => a + b, 0);
-  row(
-    screen,
-    'spread',
-    [...report.spread]
-      .map(([name, count]) => `${name} ${((100 * count) / Math.max(1, customers)).toFixed(0)} %`)
-      .join('  '),
-    'of the customers',
+  const shares = [...report.spread].map(
+    ([name, count]) => `${name} ${((100 * count) / Math.max(1, customers)).toFixed(0)} %`,
   );
+  row(screen, 'spread', `${report.spread.size} shards`, `${shares.join(', ')} of the customers`);
   for (const example of [
     ...traffic.errors,
     ...traffic.wrongAnswers,
@@ -108,12 +107,19 @@ function row(screen: Screen, label: string, value: string, words: string, isRigh
   screen.line(`    ${label.padEnd(18)}${styled}   ${screen.dim(words)}`.trimEnd());
 }
 
-function latencyWords(traffic: Traffic, share: number): string {
-  return traffic.sections.map((section) => milliseconds(section.latencies.quantileMs(share))).join(' → ');
+/** The latency while rows moved. */
+function latencyAt(traffic: Traffic, share: number): string {
+  const during = traffic.sections.find((section) => section.name === 'during');
+  return during === undefined ? '-' : milliseconds(during.latencies.quantileMs(share));
 }
 
-function sectionNames(traffic: Traffic): string {
-  return traffic.sections.map((section) => section.name).join(', ');
+/** The latency before and after, to compare. */
+function latencyWords(traffic: Traffic, share: number): string {
+  const others = traffic.sections.filter((section) => section.name !== 'during');
+  const words = others.map(
+    (section) => `${milliseconds(section.latencies.quantileMs(share))} ${section.name}`,
+  );
+  return `while rows moved; ${words.join(', ')}`;
 }
 
 function backfillMs({ began }: Growth): number | undefined {
