@@ -33,6 +33,7 @@ export class Database {
   readonly twoPhase: TwoPhaseCommit;
   readonly counters = new DatabaseCounters();
   readonly templates: TemplateCounts;
+  readonly #log: Logger;
   readonly #pools = new Map<string, Pool>();
   #router: StatementRouter | undefined;
   #loading: Promise<StatementRouter> | undefined;
@@ -54,6 +55,7 @@ export class Database {
     this.topology = topology;
     this.dialect = dialect;
     this.limits = limits;
+    this.#log = log;
     this.twoPhase = new TwoPhaseCommit(this, decisions, log);
     this.templates = new TemplateCounts(limits.maxPlans);
     topology.gate.onRelease = (holdMs) => this.counters.holdMs.observe(holdMs);
@@ -135,6 +137,21 @@ export class Database {
       this.#loading = undefined;
     });
     return this.#loading;
+  }
+
+  /** The DDL is done whether or not the schema can be read now; until it can, nothing is routed by the old one. */
+  async reloadAfterDdl(): Promise<void> {
+    // One that began before the DDL was committed may have read the schema as it was.
+    await this.#loading?.catch(() => undefined);
+    try {
+      await this.loadRouter();
+    } catch (thrown) {
+      this.#router = undefined;
+      this.#log.warn(
+        { reason: asError(thrown).message },
+        'the tables cannot be read after DDL; statements wait for it',
+      );
+    }
   }
 
   async #load(): Promise<StatementRouter> {

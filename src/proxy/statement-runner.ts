@@ -1,6 +1,6 @@
 import { OperatingError, unsupported } from '../lib/errors.js';
 import type { Backend, TransactionStatus } from '../pool/backend.js';
-import type { SessionEffect, TransactionCommand } from '../routing/plan.js';
+import type { TransactionCommand } from '../routing/plan.js';
 import type { StatementRouter } from '../routing/router.js';
 import type { Ticket } from '../topology/gate.js';
 import type { CopySplitter } from './copy-in.js';
@@ -10,6 +10,7 @@ import { gatherRead, refuseSpent } from './gather-read.js';
 import { gatherWrite, runOnEach } from './gather-write.js';
 import type { PreparedStatements } from './prepared.js';
 import { relayStatement } from './relay-statement.js';
+import { applySetting } from './session-setting.js';
 import { Transaction } from './transaction.js';
 
 /** What the runner tells the course that owns the protocol. */
@@ -28,6 +29,8 @@ export class StatementRunner {
   readonly #hooks: RunnerHooks;
   #transaction: Transaction | undefined;
   #sawCopyIn = false;
+  /** The transaction has changed the schema, which others see when it commits. */
+  #hasDdl = false;
 
   constructor(context: SessionContext, statements: PreparedStatements, hooks: RunnerHooks) {
     this.#context = context;
@@ -85,8 +88,10 @@ export class StatementRunner {
     if (plan.placement.type === 'refused') throw plan.placement.error;
     if (plan.verb === 'DEALLOCATE' && (await this.#deallocate(execution))) return;
     if (plan.session?.type === 'discard-all') return this.#discardAll(execution);
-    if (plan.session?.type === 'set' || plan.session?.type === 'reset')
-      return this.#setting(execution, plan.session);
+    if (plan.session?.type === 'set' || plan.session?.type === 'reset') {
+      await applySetting(this.#context, this.#transaction, execution.planned.sql, plan.session);
+      return this.#complete(execution, plan.verb);
+    }
     await this.#statement(execution);
   }
 
@@ -107,6 +112,13 @@ export class StatementRunner {
     this.#transaction = undefined;
     this.#hooks.endOfTransaction();
     await transaction.commit();
+    await this.#afterCommit();
+  }
+
+  async #afterCommit(): Promise<void> {
+    if (!this.#hasDdl) return;
+    this.#hasDdl = false;
+    await this.#context.database.reloadAfterDdl();
   }
 
   /** After an error: our own transaction is undone, the client's waits for its ROLLBACK. */
@@ -142,7 +154,9 @@ export class StatementRunner {
     } finally {
       if (this.#transaction?.ticket !== ticket) this.#context.database.topology.gate.leave(ticket);
     }
-    if (plan.access === 'ddl') await this.#context.database.loadRouter();
+    if (plan.access !== 'ddl') return;
+    if (this.#transaction === undefined) await this.#context.database.reloadAfterDdl();
+    else this.#hasDdl = true;
   }
 
   /** Reads the snapshot, routes and enters the gate in one turn; waits and does it again while a cutover holds. */
@@ -281,7 +295,9 @@ export class StatementRunner {
       return false;
     }
     try {
-      return await transaction.commit();
+      const isCommitted = await transaction.commit();
+      await this.#afterCommit();
+      return isCommitted;
     } catch (thrown) {
       this.#transaction = undefined;
       throw thrown;
@@ -301,43 +317,6 @@ export class StatementRunner {
     if (command.type === 'savepoint') await transaction.savepoint(command.name);
     else if (command.type === 'release') await transaction.release(command.name);
     else await transaction.rollbackTo(command.name);
-  }
-
-  /** SET and RESET: on every shard of the transaction, and noted for every backend that comes later. */
-  async #setting(execution: Execution, effect: SessionEffect): Promise<void> {
-    const { settings } = this.#context;
-    const transaction = this.#transaction;
-    const { sql } = execution.planned;
-    const isInTransaction = transaction !== undefined;
-    if (effect.type === 'set' && effect.local && isInTransaction && transaction.shards.length === 0) {
-      transaction.noteLocal(sql);
-      return this.#complete(execution, 'SET');
-    }
-    if (transaction !== undefined && transaction.shards.length > 0) {
-      await transaction.runOnAll(sql);
-      settings.note(effect, sql, transaction.backends, true);
-      if (effect.type === 'set' && effect.local) transaction.noteLocal(sql);
-      return this.#complete(execution, execution.planned.plan.verb);
-    }
-    await this.#settingAlone(execution, effect, isInTransaction);
-  }
-
-  /** Outside a transaction one server says whether the value is right. */
-  async #settingAlone(execution: Execution, effect: SessionEffect, isInTransaction: boolean): Promise<void> {
-    const { settings, lanes, database, frontend } = this.#context;
-    const { backend, pool } = await lanes.borrow(database.topology.current.home);
-    try {
-      for (const before of settings.replay(backend)) await backend.run(before);
-      const reported = new Map(backend.parameters);
-      await backend.run(execution.planned.sql);
-      settings.note(effect, execution.planned.sql, [backend], isInTransaction);
-      for (const [name, value] of backend.parameters) {
-        if (reported.get(name) !== value) frontend.send(frontend.answers.parameterStatus(name, value));
-      }
-    } finally {
-      lanes.giveBack(backend, pool);
-    }
-    await this.#complete(execution, execution.planned.plan.verb);
   }
 
   async #discardAll(execution: Execution): Promise<void> {
