@@ -114,7 +114,7 @@ const pool = z.strictObject({
   pipeline: setting(
     z.int().min(0).default(16),
     false,
-    'Most autocommit requests of different clients on one backend at once; 0 or 1 turns pipelining off.',
+    'Most autocommit requests of different clients on one backend at once. Accepted for later: in this release a backend serves one request at a time, whatever it says.',
   ),
   wait_timeout_ms: setting(
     milliseconds.default(30_000),
