@@ -2,7 +2,6 @@ import { asError } from '../lib/errors.js';
 import { refuseOwned } from './backfilling.js';
 import { forgetOldSnapshots } from './cleaning.js';
 import { settleFences } from './fences.js';
-import { untilAborted } from './interrupt.js';
 import { allTasks } from './links.js';
 import { stateIn, withCopies, withdrawn } from './publication.js';
 import type { Phase } from './record.js';
@@ -44,10 +43,7 @@ async function clearCopies(run: Run): Promise<void> {
         const links = run.links.filter((link) => link.target === target);
         for (const link of links) refuseOwned(run, target, link);
         try {
-          await untilAborted(
-            run.world.engine.clearTarget(run.address(target), links.flatMap(allTasks)),
-            run.signal,
-          );
+          await run.act(run.world.engine.clearTarget(run.address(target), links.flatMap(allTasks)));
         } catch (thrown) {
           if (!isLost(run, target) || ++tries < MOST_TRIES_ON_LOST_SHARD) throw thrown;
           run.world.log.error(

@@ -56,10 +56,7 @@ export async function clearTargets(run: Run): Promise<void> {
   for (const target of run.targets) {
     const links = run.links.filter((link) => link.target === target);
     for (const link of links) refuseOwned(run, target, link);
-    await untilAborted(
-      run.world.engine.clearTarget(run.address(target), links.flatMap(allTasks)),
-      run.signal,
-    );
+    await run.act(run.world.engine.clearTarget(run.address(target), links.flatMap(allTasks)));
   }
 }
 
@@ -106,10 +103,7 @@ async function openCopies(run: Run, snapshots: OpenSnapshots): Promise<Copy[]> {
       const links = run.links.filter((link) => link.source === source && allTasks(link).length > 0);
       if (links.length === 0) return;
       const targets = links.map((link) => link.target);
-      await untilAborted(
-        snapshots.add(world.engine.openSnapshot(run.address(source), record.id, targets)),
-        run.signal,
-      );
+      await run.act(snapshots.add(world.engine.openSnapshot(run.address(source), record.id, targets)));
     }),
   );
   const copies: Copy[] = [];
@@ -121,7 +115,7 @@ async function openCopies(run: Run, snapshots: OpenSnapshots): Promise<Copy[]> {
   }
   await Promise.all(
     copies.map(async (copy) => {
-      copy.progress.estimatedRows += await untilAborted(copy.snapshot.estimateRows(copy.task), run.signal);
+      copy.progress.estimatedRows += await run.act(copy.snapshot.estimateRows(copy.task));
     }),
   );
   await run.save();

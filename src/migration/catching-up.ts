@@ -21,7 +21,8 @@ export async function catchUp(run: Run): Promise<Phase> {
   await untilCaughtUp(run, run.forward);
   run.isMirrorLate = false;
   await run.pausePoint('caught-up');
-  return record.verification === undefined ? 'verifying' : 'mirroring';
+  const isVerified = record.verification !== undefined && record.verification.differences === 0;
+  return isVerified ? 'mirroring' : 'verifying';
 }
 
 /** Right before statements are held: every millisecond of lag left would be one more of waiting for them. */

@@ -32,9 +32,8 @@ async function deleteMovedRows(run: Run): Promise<void> {
         const links = run.links.filter((link) => link.source === source);
         for (const link of links) refuseOwned(run, source, link);
         const tasks = links.flatMap((link) => link.rangeTasks);
-        const rows = await untilAborted(
+        const rows = await run.act(
           world.engine.deleteRows(run.address(source), record.id, tasks, run.signal),
-          run.signal,
         );
         world.log.info({ migration: record.id, shard: source, rows }, 'deleted rows that moved away');
       }),

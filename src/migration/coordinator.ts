@@ -48,6 +48,7 @@ export async function coordinate(run: Run): Promise<void> {
     const { phase } = run.record;
     try {
       if (run.signal.aborted) throw run.signal.reason;
+      await run.settleActs();
       await enter(run, await ACTS[phase]!(run));
       troubles.delete(phase);
     } catch (thrown) {
@@ -61,6 +62,7 @@ export async function coordinate(run: Run): Promise<void> {
     }
   }
   await run.stopStreams('both');
+  await run.settleActs();
 }
 
 /** Chooses where to go on after a phase did not come to its end. */

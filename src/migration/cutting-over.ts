@@ -67,7 +67,7 @@ async function prepareWayBack(run: Run): Promise<void> {
         for (const spec of specs) if (spec.from.shard === target) await engine.prepareReverse(spec);
       }),
     );
-    await untilAborted(within(clock, PREPARE_LIMIT_MS, 'preparing the way back', preparing), run.signal);
+    await within(clock, PREPARE_LIMIT_MS, 'preparing the way back', run.act(preparing));
     run.startReverse();
   }
   const opening = within(clock, PREPARE_LIMIT_MS, 'opening the way back', applyAllSoFar(run, run.reverse));

@@ -129,7 +129,7 @@ export interface MigrationEngine {
     onProgress: (rows: number) => void,
     signal: AbortSignal,
   ): Promise<{ comparedRows: number; differences: ChunkDifference[] }>;
-  /** Brings rows to what the source has. Only before the cutover. */
+  /** Brings rows to what the source has. Only before the cutover. Streams of the other direction leave these changes out. */
   repair(spec: StreamSpec, differences: readonly ChunkDifference[]): Promise<void>;
   /** Rows of a task without a snapshot, from the database's statistics: for a dry run only. */
   estimateRows?(address: ShardAddress, task: CopyTask): Promise<number>;

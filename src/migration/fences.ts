@@ -130,8 +130,7 @@ export async function lowerDoubtful(run: Run): Promise<void> {
 
 /** Before a new attempt and before cleaning up: no earlier act may still be under way, no fence left up by mistake. */
 export async function settleFences(run: Run): Promise<void> {
-  if (run.doubtfulFences.size > 0)
-    await run.persist('lowering a fence', () => untilAborted(lowerDoubtful(run), run.signal));
+  if (run.doubtfulFences.size > 0) await run.persist('lowering a fence', () => run.act(lowerDoubtful(run)));
   if (run.stragglers.size === 0) return;
   run.waitingFor = 'an act of an earlier cutover that hangs to end';
   await untilAborted(Promise.allSettled(run.stragglers), run.signal);

@@ -33,10 +33,19 @@ export async function beReady(run: Run): Promise<Phase> {
     throwIfAborted(run.signal);
     refuseLag(run);
     const isWanted = record.options.cutover === 'auto' || record.request === 'cutover';
-    if (isWanted && !record.paused) return 'cutting-over';
+    if (isWanted && !record.paused) {
+      refuseDifferences(run);
+      return 'cutting-over';
+    }
     run.waitingFor = record.paused ? 'resume' : 'cutover';
     await run.sleep(LOOK_MS);
   }
+}
+
+/** The operator has verified in between and found something: it is repaired before anything is switched. */
+function refuseDifferences(run: Run): void {
+  const differences = run.record.verification?.differences ?? 0;
+  if (differences > 0) throw new StepBack('catching-up', `${differences} rows were found to differ`);
 }
 
 /** Steps back when a stream is too far behind for acknowledgements to wait for it. */

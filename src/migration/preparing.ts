@@ -2,7 +2,6 @@ import { OperatingError } from '../lib/errors.js';
 import type { ShardName } from '../topology/ring.js';
 import type { Blocker } from './engine.js';
 import { referenceFence } from './fences.js';
-import { untilAborted } from './interrupt.js';
 import { allTasks, copiedTables } from './links.js';
 import { stateIn, withCopies } from './publication.js';
 import type { MigrationRecord, Phase } from './record.js';
@@ -37,7 +36,7 @@ export async function preflight(world: World, run: Run): Promise<Blocker[]> {
  */
 export async function prepare(run: Run): Promise<Phase> {
   const { engine } = run.world;
-  const { record, signal } = run;
+  const { record } = run;
   await run.readLinks();
   if (record.copies.length > 0) await startAnew(run);
   record.tables = copiedTables(run.links);
@@ -46,30 +45,20 @@ export async function prepare(run: Run): Promise<Phase> {
   await run.pausePoint('preparing');
   const keyspace = await run.world.keyspace();
   if (record.kind === 'add-shard') {
-    await untilAborted(
-      engine.copySchema(run.address(keyspace.home), run.address(record.shard!), keyspace),
-      signal,
-    );
+    await run.act(engine.copySchema(run.address(keyspace.home), run.address(record.shard!), keyspace));
   }
   for (const source of run.sources) {
     const links = run.links.filter((link) => link.source === source);
-    const note = await untilAborted(
-      engine.prepareSource(run.address(source), record.id, links.flatMap(allTasks)),
-      signal,
-    );
+    const note = await run.act(engine.prepareSource(run.address(source), record.id, links.flatMap(allTasks)));
     noteObject(record, source, note);
     await run.save();
     const rangeTasks = links.flatMap((link) => link.rangeTasks);
-    await untilAborted(engine.prepareFence(run.address(source), record.id, rangeTasks), signal);
+    await run.act(engine.prepareFence(run.address(source), record.id, rangeTasks));
     const referenceTasks = links.flatMap((link) => link.referenceTasks);
     if (referenceTasks.length === 0) continue;
-    await untilAborted(
-      engine.prepareFence(run.address(source), referenceFence(record), referenceTasks),
-      signal,
-    );
+    await run.act(engine.prepareFence(run.address(source), referenceFence(record), referenceTasks));
   }
-  for (const target of run.targets)
-    await untilAborted(engine.prepareTarget(run.address(target), record.id), signal);
+  for (const target of run.targets) await run.act(engine.prepareTarget(run.address(target), record.id));
   await run.pausePoint('prepared');
   return 'backfilling';
 }

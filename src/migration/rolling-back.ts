@@ -1,7 +1,7 @@
 import { untilCaughtUp } from './catching-up.js';
 import { type Crossing, cross, drainLimitMs } from './crossing.js';
 import { doubtFence, type FenceSpec, lowerDoubtful, rollbackFence, settleFences } from './fences.js';
-import { Interrupted, untilAborted } from './interrupt.js';
+import { Interrupted } from './interrupt.js';
 import { switchedBack } from './publication.js';
 import type { Phase } from './record.js';
 import { backoffMs } from './retry.js';
@@ -14,7 +14,7 @@ export async function rollBack(run: Run): Promise<Phase> {
   run.startReverse();
   await settleFences(run);
   for (const fence of fencesBack(run)) {
-    await untilAborted(world.engine.prepareFence(fence.address, fence.name, fence.tasks), run.signal);
+    await run.act(world.engine.prepareFence(fence.address, fence.name, fence.tasks));
   }
   await run.pausePoint('rollback-prepared');
   await untilCaughtUp(run, run.reverse);

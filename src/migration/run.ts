@@ -3,7 +3,7 @@ import { asError, OperatingError } from '../lib/errors.js';
 import type { ShardName } from '../topology/ring.js';
 import type { Snapshot } from '../topology/snapshot.js';
 import type { ShardAddress, StreamSpec } from './engine.js';
-import { Interrupted } from './interrupt.js';
+import { Interrupted, untilAborted, within } from './interrupt.js';
 import { allTasks, type Link, linksOf } from './links.js';
 import { isBeforeCutover } from './phases.js';
 import { Publisher } from './publisher.js';
@@ -11,6 +11,9 @@ import type { MigrationRecord } from './record.js';
 import { backoffMs } from './retry.js';
 import { StreamKeeper } from './stream-keeper.js';
 import type { World } from './world.js';
+
+/** How long a phase waits for an act of the one before that hangs. */
+const ACT_LIMIT_MS = 60_000;
 
 /** One migration while this process runs it: its record, its streams, and how its phases are woken or interrupted. */
 export class Run {
@@ -30,6 +33,7 @@ export class Run {
   readonly stragglers = new Set<Promise<unknown>>();
   readonly stopping = new AbortController();
   #phaseEnd = new AbortController();
+  readonly #acts = new Set<Promise<void>>();
   readonly #wakeups = new Set<() => void>();
   readonly #onChange: (run: Run) => void;
 
@@ -57,6 +61,38 @@ export class Run {
 
   get isAbortAsked(): boolean {
     return this.record.request === 'abort' && isBeforeCutover(this.record.phase);
+  }
+
+  /**
+   * An act in a database. It is no longer waited for when the phase ends, but the next phase begins only after its end:
+   * or what it makes would come after the cleanup.
+   */
+  act<T>(promise: Promise<T>): Promise<T> {
+    const ended: Promise<void> = promise
+      .then(
+        () => {},
+        () => {},
+      )
+      .finally(() => this.#acts.delete(ended));
+    this.#acts.add(ended);
+    return untilAborted(promise, this.signal);
+  }
+
+  /** Before a phase: what the one before began has ended, or hangs for good. */
+  async settleActs(): Promise<void> {
+    if (this.#acts.size === 0) return;
+    const { clock, log } = this.world;
+    this.waitingFor = 'an act of the phase before to end';
+    try {
+      await within(clock, ACT_LIMIT_MS, 'an act that was given up', Promise.all(this.#acts));
+    } catch (thrown) {
+      log.error(
+        { migration: this.record.id, reason: asError(thrown).message },
+        'the migration goes on without its end',
+      );
+      this.#acts.clear();
+    }
+    this.waitingFor = undefined;
   }
 
   interrupt(reason: Error): void {

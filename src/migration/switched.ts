@@ -1,7 +1,7 @@
 import { asError } from '../lib/errors.js';
 import { applyAllSoFar } from './catching-up.js';
 import { settleFences } from './fences.js';
-import { throwIfAborted, untilAborted, within } from './interrupt.js';
+import { throwIfAborted, within } from './interrupt.js';
 import type { Phase } from './record.js';
 import type { Run } from './run.js';
 
@@ -33,7 +33,7 @@ async function endForward(run: Run): Promise<void> {
   await run.stopStreams('forward');
   for (const spec of specs) {
     if (engine.dropStream === undefined) return;
-    await untilAborted(engine.dropStream(spec), run.signal).catch((thrown) => {
+    await run.act(engine.dropStream(spec)).catch((thrown) => {
       throwIfAborted(run.signal);
       log.warn(
         { migration: run.record.id, reason: asError(thrown).message },

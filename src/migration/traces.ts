@@ -1,7 +1,6 @@
 import { asError } from '../lib/errors.js';
 import type { ShardName } from '../topology/ring.js';
 import { referenceFence, rollbackFence } from './fences.js';
-import { untilAborted } from './interrupt.js';
 import type { MigrationRecord } from './record.js';
 import type { Run } from './run.js';
 
@@ -15,7 +14,7 @@ export async function removeAllTraces(run: Run): Promise<void> {
       let tries = 0;
       return run.persist(`removing what the migration made on shard "${shard}"`, async () => {
         try {
-          await untilAborted(removeTracesOn(run, shard), run.signal);
+          await run.act(removeTracesOn(run, shard));
         } catch (thrown) {
           if (!isLost(run, shard) || ++tries < MOST_TRIES_ON_LOST_SHARD) throw thrown;
           run.world.log.error(

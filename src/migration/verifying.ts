@@ -1,7 +1,6 @@
 import { OperatingError } from '../lib/errors.js';
 import { whilePaused } from './backfilling.js';
 import type { ChunkDifference } from './engine.js';
-import { untilAborted } from './interrupt.js';
 import type { Phase } from './record.js';
 import type { Run } from './run.js';
 import type { StreamKeeper } from './stream-keeper.js';
@@ -32,8 +31,7 @@ export async function verify(run: Run): Promise<Phase> {
     if (result.differences.length === 0) break;
     if (round === MOST_ROUNDS) throw lasting(result.differences);
     for (const { keeper, differences } of found) {
-      if (differences.length > 0)
-        await untilAborted(run.world.engine.repair(keeper.spec, differences), run.signal);
+      if (differences.length > 0) await run.act(run.world.engine.repair(keeper.spec, differences));
     }
     repaired += result.differences.length;
   }
@@ -75,7 +73,7 @@ function compareAll(run: Run, keepers: readonly StreamKeeper[]): Promise<Found[]
         run.changed();
       };
       const verifying = run.world.engine.verify(stream, keeper.spec, onProgress, run.signal);
-      return { ...(await untilAborted(verifying, run.signal)), keeper };
+      return { ...(await run.act(verifying)), keeper };
     }),
   );
 }

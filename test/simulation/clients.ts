@@ -149,7 +149,7 @@ export class Clients {
     } catch (thrown) {
       transaction.rollback();
       undo();
-      if (!(thrown instanceof Refused)) throw thrown;
+      if (!(thrown instanceof Refused)) this.errors.push(String(thrown));
     }
   }
 

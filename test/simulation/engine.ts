@@ -179,7 +179,7 @@ export class SimEngine implements MigrationEngine {
           value === undefined ? 'delete' : this.#at(spec.to).rows(table).has(key) ? 'update' : 'insert';
         return { table, key, kind, value };
       });
-      this.#at(spec.to).apply(changes, undefined);
+      this.#at(spec.to).apply(changes, `${spec.migration}/${spec.direction}/repair`);
     });
   }
 

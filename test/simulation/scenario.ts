@@ -56,6 +56,8 @@ export async function play(scenario: Scenario): Promise<Outcome> {
     void time.sleep(scenario.crashAfterMs).then(() => server.proxy && server.crash());
   if (!(await time.run(() => script.isOver, LONGEST_MS)))
     violations.push(`the migration did not end: ${script.where}`);
+  // What was promised must hold afterwards as well.
+  await time.run(() => false, 500);
   clients.stop();
   if (!(await time.run(() => clients.areIdle && server.proxy !== undefined, LONGEST_MS)))
     violations.push('clients hang');

@@ -63,8 +63,12 @@ export class VirtualTime implements Clock {
       // All that can happen without time passing happens first.
       await new Promise((resolve) => setImmediate(resolve));
       if (done()) return true;
-      const event = this.#events.shift();
-      if (event === undefined || event.at > until) return false;
+      const event = this.#events[0];
+      if (event === undefined || event.at > until) {
+        this.#now = until;
+        return false;
+      }
+      this.#events.shift();
       this.#now = Math.max(this.#now, event.at);
       event.act();
     }
