@@ -10,6 +10,8 @@ import type { Database } from './database.js';
 /** How long a commit is acknowledged late for the sake of a shard that cannot be reached after the decision. */
 const RESOLVE_PATIENCE_MS = 5_000;
 const RETRY_MS = 500;
+/** How often the shards are searched for what a lost connection may have left prepared behind our back. */
+const PATROL_MS = 60_000;
 
 /**
  * Atomic commit over several shards: every writer prepares, the decision is made durable, every writer commits. A crash
@@ -91,6 +93,7 @@ export class TwoPhaseCommit {
     }
     for (const gid of decided)
       if (gid.startsWith(this.#prefix) && !this.#running.has(gid)) await this.#decisions.forget(gid);
+    this.#later(() => this.recover(), PATROL_MS);
   }
 
   stop(): void {
@@ -174,14 +177,14 @@ export class TwoPhaseCommit {
     });
   }
 
-  #later(act: () => Promise<void>): void {
+  #later(act: () => Promise<void>, delayMs = RETRY_MS): void {
     if (this.#isStopped) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       act().catch((thrown) =>
         this.#log.error({ reason: asError(thrown).message }, 'resolving prepared transactions failed'),
       );
-    }, RETRY_MS);
+    }, delayMs);
     timer.unref();
     this.#timers.add(timer);
   }
