@@ -33,7 +33,7 @@ export class TwoPhaseCommit {
     this.#database = database;
     this.#decisions = decisions;
     this.#log = log;
-    this.#prefix = gidPrefix(database.name);
+    this.#prefix = gidPrefix(decisions.owner, database.name);
   }
 
   get inDoubtCount(): number {
@@ -198,6 +198,6 @@ export class TwoPhaseCommit {
 }
 
 /** Gids are at most 200 bytes (PostgreSQL manual, PREPARE TRANSACTION). */
-export function gidPrefix(database: string): string {
-  return `ringferry_${database.replace(/[^A-Za-z0-9]/g, '-').slice(0, 60)}_`;
+export function gidPrefix(owner: string, database: string): string {
+  return `ringferry_${owner}_${database.replace(/[^A-Za-z0-9]/g, '-').slice(0, 60)}_`;
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { asError, OperatingError } from '../lib/errors.js';
@@ -24,6 +24,7 @@ interface Waiting {
  * A last line without its newline was never acknowledged and is cut off; a bad line elsewhere is refused.
  */
 export class FileDecisionLog implements DecisionLog {
+  readonly owner: string;
   readonly #path: string;
   readonly #live: Set<string>;
   #file: FileHandle;
@@ -34,7 +35,8 @@ export class FileDecisionLog implements DecisionLog {
   #flushing: Promise<void> | undefined;
   #failure: OperatingError | undefined;
 
-  private constructor(path: string, file: FileHandle, live: Set<string>, bytes: number) {
+  private constructor(path: string, owner: string, file: FileHandle, live: Set<string>, bytes: number) {
+    this.owner = owner;
     this.#path = path;
     this.#file = file;
     this.#live = live;
@@ -46,7 +48,14 @@ export class FileDecisionLog implements DecisionLog {
     const live = readDecisions(path, (await readIfThere(path)) ?? '');
     const text = linesOf('+', live);
     await writeDurably(path, text);
-    return new FileDecisionLog(path, await open(path, 'a', PRIVATE_FILE), live, Buffer.byteLength(text));
+    const owner = await ownerOf(`${path}.owner`);
+    return new FileDecisionLog(
+      path,
+      owner,
+      await open(path, 'a', PRIVATE_FILE),
+      live,
+      Buffer.byteLength(text),
+    );
   }
 
   record(gid: string): Promise<void> {
@@ -181,4 +190,16 @@ function readDecisions(path: string, text: string): Set<string> {
 
 function checksumOf(text: string): string {
   return createHash('md5').update(text, 'utf8').digest('hex').slice(0, 8);
+}
+
+/** Made at the first start. Another proxy with a store of its own must never take our prepared transactions for its own. */
+async function ownerOf(path: string): Promise<string> {
+  const known = await readIfThere(path);
+  if (known !== undefined) {
+    if (!/^[a-z0-9]{12}\n$/.test(known)) throw corrupt(path, 'it is not the name of a decision log');
+    return known.trimEnd();
+  }
+  const owner = randomBytes(6).toString('hex');
+  await writeDurably(path, `${owner}\n`);
+  return owner;
 }

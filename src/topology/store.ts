@@ -24,6 +24,8 @@ export type StoredDocument = { readonly id: string } & { readonly [key: string]:
 
 /** Durable decisions of two-phase commits. What is prepared in a database and not in here is to be rolled back. */
 export interface DecisionLog {
+  /** Names this log among all that may decide about transactions in the same databases; stays the same over restarts. `[a-z0-9]`. */
+  readonly owner: string;
   /**
    * Resolves when the decision is on disk: only then may COMMIT PREPARED be sent. When it rejects, the decision is
    * certainly not there, except with code `outcome-unknown`: then nothing may be committed or rolled back before a restart.

@@ -58,23 +58,25 @@ async function withServer(act: (client: pg.Client) => Promise<void>): Promise<vo
 }
 
 test('a commit that was decided before a crash is finished, one that was not is undone, and strangers are left alone', async () => {
-  const decided = `${gidPrefix('postgres')}decided_1`;
-  const undecided = `${gidPrefix('postgres')}undecided_2`;
   const store = await FileStore.open(state);
+  const { owner } = store.decisions;
+  const decided = `${gidPrefix(owner, 'postgres')}decided_1`;
+  const undecided = `${gidPrefix(owner, 'postgres')}undecided_2`;
+  const anothers = `${gidPrefix('0123456789ab', 'postgres')}undecided_3`;
   await store.decisions.record(decided);
   await store.close();
   await leavePrepared(a, decided, 'INSERT INTO accounts VALUES (1001, 1)');
   await leavePrepared(b, decided, 'INSERT INTO accounts VALUES (1002, 1)');
   await leavePrepared(a, undecided, 'INSERT INTO accounts VALUES (1003, 1)');
-  await leavePrepared(b, 'somebody-else', 'INSERT INTO accounts VALUES (1004, 1)');
+  await leavePrepared(b, anothers, 'INSERT INTO accounts VALUES (1004, 1)');
   await withServer(async () => {
-    assert.deepEqual(await prepared(), ['somebody-else']);
+    assert.deepEqual(await prepared(), [anothers]);
     const rows = (
       await Promise.all([a, b].map((server) => runSql(server.url(), 'SELECT id FROM accounts')))
     ).flat();
     assert.deepEqual(rows.map((row) => row['id']).sort(), [1001, 1002]);
   });
-  await runSql(b.url(), "ROLLBACK PREPARED 'somebody-else'", 'DELETE FROM accounts');
+  await runSql(b.url(), 'ROLLBACK PREPARED anothers', 'DELETE FROM accounts');
   await runSql(a.url(), 'DELETE FROM accounts');
   const again = await FileStore.open(state);
   assert.deepEqual(await again.decisions.list(), [], 'the decision is forgotten when all have committed');

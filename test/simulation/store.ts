@@ -31,6 +31,7 @@ export class SimStore implements TopologyStore {
     this.#life = life;
     this.#faults = faults;
     this.decisions = {
+      owner: 'simulated',
       record: (gid) => this.#act(() => void disk.decisions.add(gid), 0),
       forget: (gid) => this.#act(() => void disk.decisions.delete(gid), 0),
       list: async () => [...disk.decisions],
