@@ -76,7 +76,7 @@ test('a commit that was decided before a crash is finished, one that was not is 
     ).flat();
     assert.deepEqual(rows.map((row) => row['id']).sort(), [1001, 1002]);
   });
-  await runSql(b.url(), 'ROLLBACK PREPARED anothers', 'DELETE FROM accounts');
+  await runSql(b.url(), `ROLLBACK PREPARED '${anothers}'`, 'DELETE FROM accounts');
   await runSql(a.url(), 'DELETE FROM accounts');
   const again = await FileStore.open(state);
   assert.deepEqual(await again.decisions.list(), [], 'the decision is forgotten when all have committed');
