@@ -103,11 +103,11 @@ export class PostgresServer {
 
   /** Freezes it; everyone who talks to it waits. Signals reach one process only, so each backend is frozen too. */
   async freeze(): Promise<void> {
-    for (const id of [this.processId, ...(await this.#backends())]) process.kill(id, 'SIGSTOP');
+    await this.#signalAll('SIGSTOP');
   }
 
   async thaw(): Promise<void> {
-    for (const id of [this.processId, ...(await this.#backends())]) process.kill(id, 'SIGCONT');
+    await this.#signalAll('SIGCONT');
   }
 
   /** Ends it at once and removes its folder. */
@@ -146,6 +146,16 @@ export class PostgresServer {
     }
     await this.crash();
     return `it was not ready within 60 s: ${(await this.log()).trim()}`;
+  }
+
+  async #signalAll(signal: NodeJS.Signals): Promise<void> {
+    for (const id of [this.processId, ...(await this.#backends())]) {
+      try {
+        process.kill(id, signal);
+      } catch {
+        // A backend that has ended in the meantime.
+      }
+    }
   }
 
   async #backends(): Promise<number[]> {
