@@ -85,6 +85,10 @@ export class Pool {
     return first === undefined ? 0 : performance.now() - first.sinceMs;
   }
 
+  get isClosed(): boolean {
+    return this.#phase === 'closed';
+  }
+
   get isPaused(): boolean {
     return this.#phase === 'paused';
   }

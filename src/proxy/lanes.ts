@@ -2,6 +2,7 @@ import { OperatingError } from '../lib/errors.js';
 import type { Backend } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
 import type { ShardName } from '../topology/ring.js';
+import type { Snapshot } from '../topology/snapshot.js';
 import type { Credentials, Database } from './database.js';
 import type { Frontend } from './frontend.js';
 import type { Lanes } from './transaction.js';
@@ -13,6 +14,8 @@ export class SessionLanes implements Lanes {
   readonly #credentials: Credentials;
   readonly #pinned = new Map<ShardName, { backend: Backend; pool: Pool }>();
   readonly #borrowed = new Map<Backend, Pool>();
+  readonly #pools = new Map<ShardName, Pool>();
+  #poolsOf: Snapshot | undefined;
   /** Asked to cancel: the request may reach the server late, so they serve nobody else any more. */
   readonly #cancelled = new Set<Backend>();
   #abort = new AbortController();
@@ -44,7 +47,7 @@ export class SessionLanes implements Lanes {
       this.#borrowed.set(pinned.backend, pinned.pool);
       return pinned;
     }
-    const pool = this.#database.pool(shard, this.#credentials);
+    const pool = this.#poolOf(shard);
     const backend = pool.tryLease() ?? (await this.#wait(pool));
     this.#database.counters.leases++;
     this.#borrowed.set(backend, pool);
@@ -98,6 +101,21 @@ export class SessionLanes implements Lanes {
 
   resumeAll(): void {
     for (const backend of this.#borrowed.keys()) backend.resume();
+  }
+
+  /** Looked up once per shard and epoch: a new snapshot may give a shard another URL. */
+  #poolOf(shard: ShardName): Pool {
+    const snapshot = this.#database.topology.current;
+    if (this.#poolsOf !== snapshot) {
+      this.#poolsOf = snapshot;
+      this.#pools.clear();
+    }
+    let pool = this.#pools.get(shard);
+    if (pool === undefined || pool.isClosed) {
+      pool = this.#database.pool(shard, this.#credentials);
+      this.#pools.set(shard, pool);
+    }
+    return pool;
   }
 
   async #wait(pool: Pool): Promise<Backend> {
