@@ -8,6 +8,7 @@ import { Interrupted, StepBack } from './interrupt.js';
 import { beReady, mirror } from './mirroring.js';
 import { isBeforeCutover, isOver, PHASE_RULES } from './phases.js';
 import { prepare } from './preparing.js';
+import { phaseByOwner } from './publication.js';
 import type { Phase } from './record.js';
 import { backoffMs, isTransient } from './retry.js';
 import { rollBack } from './rolling-back.js';
@@ -46,6 +47,11 @@ export async function coordinate(run: Run): Promise<void> {
   while (!isOver(run.record.phase)) {
     run.beginPhase();
     const { phase } = run.record;
+    const due = phaseByOwner(run.world.topology.current, run.record);
+    if (due !== phase) {
+      await enterSafely(run, due);
+      continue;
+    }
     try {
       if (run.signal.aborted) throw run.signal.reason;
       await run.settleActs();
@@ -73,6 +79,8 @@ async function recover(
 ): Promise<void> {
   const { record, world } = run;
   const { phase } = record;
+  // The owner was switched and only the record could not be stored: the loop sees to that first.
+  if (phaseByOwner(world.topology.current, record) !== phase) return;
   if (run.isAbortAsked) return enterSafely(run, 'aborting');
   if (error instanceof StepBack) {
     record.stepsBack++;

@@ -50,6 +50,7 @@ export class Migrations {
   #running: { readonly run: Run; readonly ended: Promise<void> } | undefined;
   /** A start is under way: a second one must not slip in while the first asks the databases. */
   #isStarting = false;
+  #unstored: MigrationRecord | undefined;
 
   constructor(options: MigrationsOptions) {
     const clock = options.clock ?? systemClock;
@@ -121,7 +122,8 @@ export class Migrations {
       const record = plannedRecord(this.#world, wish);
       const run = new Run(this.#world, record, (changed) => this.#tell(changed));
       refuseBlocked(await preflight(this.#world, run));
-      await run.save();
+      await this.#settleUnstored();
+      await this.#plan(run);
       this.#records.set(record.id, record);
       this.#start(run);
       return this.#stateOf(record);
@@ -185,6 +187,26 @@ export class Migrations {
     run.stopping.abort();
     run.interrupt(new Interrupted('the proxy stops'));
     await Promise.race([ended, this.#world.clock.sleep(STOP_LIMIT_MS)]);
+  }
+
+  /** A store that fails does not say whether it has the record: then it must not come back as a second migration. */
+  async #plan(run: Run): Promise<void> {
+    this.#unstored = run.record;
+    try {
+      await run.save();
+      this.#unstored = undefined;
+    } catch (thrown) {
+      await this.#settleUnstored().catch(() => {});
+      throw thrown;
+    }
+  }
+
+  /** Takes back a plan of which it is not known whether the store has it. */
+  async #settleUnstored(): Promise<void> {
+    const record = this.#unstored;
+    if (record === undefined) return;
+    await this.#world.store.saveMigration(record.database, { ...record, phase: 'aborted' });
+    this.#unstored = undefined;
   }
 
   #start(run: Run): void {

@@ -1,7 +1,8 @@
 import { type Point, Ring } from '../topology/ring.js';
 import type { Move, MoveState, ShardEntry, Snapshot } from '../topology/snapshot.js';
 import { rangesOfMove } from './links.js';
-import type { MigrationRecord, RecordPoint } from './record.js';
+import { isBeforeCutover } from './phases.js';
+import type { MigrationRecord, Phase, RecordPoint } from './record.js';
 
 /*
  * What each act of a migration makes of the topology. Pure: store and publication are the run's.
@@ -9,6 +10,7 @@ import type { MigrationRecord, RecordPoint } from './record.js';
 
 /** Before any row is copied: the moves are known, so that scatters leave the copies out; an added shard is there, not serving. */
 export function withCopies(current: Snapshot, record: MigrationRecord, url: string | undefined): Snapshot {
+  refuseState(current, record, 'switched');
   return next(current, {
     moves: movesOf(record, 'copying'),
     shards: record.kind === 'add-shard' ? withAdded(current, record, false, url) : current.shards,
@@ -16,6 +18,7 @@ export function withCopies(current: Snapshot, record: MigrationRecord, url: stri
 }
 
 export function withMirror(current: Snapshot, record: MigrationRecord): Snapshot {
+  refuseState(current, record, 'switched');
   return next(current, { moves: movesOf(record, 'mirrored') });
 }
 
@@ -39,6 +42,7 @@ export function switchedBack(current: Snapshot, record: MigrationRecord): Snapsh
 
 /** After `finish`: nothing moves any more; a removed shard has left. */
 export function finished(current: Snapshot, record: MigrationRecord): Snapshot {
+  refuseState(current, record, 'copying', 'mirrored');
   const shards =
     record.kind === 'remove-shard'
       ? current.shards.filter(({ name }) => name !== record.shard)
@@ -48,6 +52,7 @@ export function finished(current: Snapshot, record: MigrationRecord): Snapshot {
 
 /** After an abort or a failure: as if it had never been. */
 export function withdrawn(current: Snapshot, record: MigrationRecord): Snapshot {
+  refuseState(current, record, 'switched');
   const shards =
     record.kind === 'add-shard' ? current.shards.filter(({ name }) => name !== record.shard) : current.shards;
   return next(current, { moves: [], shards });
@@ -59,6 +64,25 @@ export function stateIn(
   record: MigrationRecord,
 ): MoveState | undefined {
   return current.moves.find((move) => move.migration === record.id)?.state;
+}
+
+/**
+ * The phase that fits who owns. The topology decides, whatever the record says: the swap may have been the last thing
+ * that could be stored.
+ */
+export function phaseByOwner(current: { readonly moves: readonly Move[] }, record: MigrationRecord): Phase {
+  const state = stateIn(current, record);
+  if (state === 'switched' && isBeforeCutover(record.phase)) return 'switched';
+  if (state !== 'switched' && record.phase === 'rolling-back') return 'aborting';
+  return record.phase;
+}
+
+/** Only a cutover changes who owns; everything else that would is a fault of ours, and is stopped here. */
+function refuseState(current: Snapshot, record: MigrationRecord, ...states: MoveState[]): void {
+  const state = stateIn(current, record);
+  if (state !== undefined && states.includes(state)) {
+    throw new RangeError(`migration ${record.id} is ${record.phase}, but the topology says ${state}`);
+  }
 }
 
 export function ringOf(points: readonly RecordPoint[]): Ring {

@@ -1,7 +1,7 @@
 import { asError } from '../lib/errors.js';
 import { doubtFence, lowerDoubtful, referenceFence, rollbackFence } from './fences.js';
 import { within } from './interrupt.js';
-import { stateIn, withCopies } from './publication.js';
+import { phaseByOwner, stateIn, withCopies } from './publication.js';
 import type { Phase } from './record.js';
 import type { Run } from './run.js';
 
@@ -37,20 +37,11 @@ export async function resume(run: Run): Promise<void> {
 }
 
 function phaseToGoOnFrom(run: Run): Phase {
-  const { record, world } = run;
-  const state = stateIn(world.topology.current, record);
-  switch (record.phase) {
-    case 'verifying':
-    case 'mirroring':
-    case 'ready':
-      return 'catching-up';
-    case 'cutting-over':
-      return state === 'switched' ? 'switched' : 'catching-up';
-    case 'rolling-back':
-      return state === 'switched' ? 'rolling-back' : 'aborting';
-    default:
-      return record.phase;
-  }
+  const phase = phaseByOwner(run.world.topology.current, run.record);
+  // Their streams are gone with the process that ran them.
+  const isMidway =
+    phase === 'verifying' || phase === 'mirroring' || phase === 'ready' || phase === 'cutting-over';
+  return isMidway ? 'catching-up' : phase;
 }
 
 /** By the record alone: the databases that would say which tables there are may be down at this moment. */

@@ -6,6 +6,7 @@ import type { ShardAddress, StreamSpec } from './engine.js';
 import { Interrupted, untilAborted, within } from './interrupt.js';
 import { allTasks, type Link, linksOf } from './links.js';
 import { isBeforeCutover } from './phases.js';
+import { stateIn } from './publication.js';
 import { Publisher } from './publisher.js';
 import type { MigrationRecord } from './record.js';
 import { backoffMs } from './retry.js';
@@ -60,7 +61,8 @@ export class Run {
   }
 
   get isAbortAsked(): boolean {
-    return this.record.request === 'abort' && isBeforeCutover(this.record.phase);
+    const isSwitched = stateIn(this.world.topology.current, this.record) === 'switched';
+    return this.record.request === 'abort' && isBeforeCutover(this.record.phase) && !isSwitched;
   }
 
   /**

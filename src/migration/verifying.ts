@@ -1,6 +1,6 @@
 import { OperatingError } from '../lib/errors.js';
 import { whilePaused } from './backfilling.js';
-import type { ChunkDifference } from './engine.js';
+import type { AppliedStream, ChunkDifference } from './engine.js';
 import type { Phase } from './record.js';
 import type { Run } from './run.js';
 import type { StreamKeeper } from './stream-keeper.js';
@@ -73,9 +73,17 @@ function compareAll(run: Run, keepers: readonly StreamKeeper[]): Promise<Found[]
         run.changed();
       };
       const verifying = run.world.engine.verify(stream, keeper.spec, onProgress, run.signal);
-      return { ...(await run.act(verifying)), keeper };
+      return { ...(await run.act(whileRunning(stream, verifying))), keeper };
     }),
   );
+}
+
+/** A comparison waits for the stream at every step: when that breaks, it cannot come to its end. */
+function whileRunning<T>(stream: AppliedStream, work: Promise<T>): Promise<T> {
+  const broken = stream.ended.then(() => {
+    throw new OperatingError('shard-unavailable', 'the change stream ended during the comparison');
+  });
+  return Promise.race([work, broken]);
 }
 
 async function openStreamOf(run: Run, keeper: StreamKeeper) {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { withCopies, withdrawn, withMirror } from '../../src/migration/publication.js';
 import { servingShards } from '../../src/topology/snapshot.js';
 import { tokenOf } from '../../src/topology/token.js';
 import { Refused } from '../simulation/database.js';
@@ -276,4 +277,61 @@ test('an abort does not wait for ever for the shard that was to be added', async
     [],
   );
   assert.ok(stage.server.warnings.some((line) => line.includes('is left as it is')));
+});
+
+test('a record that cannot be stored after the switch does not take the switch back', async () => {
+  const stage = await Stage.open();
+  const { store, topology } = stage.proxy;
+  const save = store.saveMigration.bind(store);
+  let refusals = 5;
+  store.saveMigration = (database, document) => {
+    const isSwitched = topology.current.moves.some(({ state }) => state === 'switched');
+    return isSwitched && refusals-- > 0
+      ? Promise.reject(new Error('no space left on device'))
+      : save(database, document);
+  };
+  await stage.begin();
+  await stage.reach('switched');
+  await stage.pass(10_000);
+  assert.ok(refusals <= 0);
+  assert.equal(stage.state.record.phase, 'switched');
+  assert.deepEqual(
+    stage.proxy.topology.current.moves.map(({ state }) => state),
+    ['switched', 'switched', 'switched'],
+  );
+  await stage.ask('rollback');
+  await stage.reach('aborted');
+  assert.deepEqual(stage.leftovers(), []);
+});
+
+test('a plan that could not be stored does not come back beside the next one', async () => {
+  const stage = await Stage.open();
+  const { store } = stage.proxy;
+  const save = store.saveMigration.bind(store);
+  let isFull = true;
+  store.saveMigration = async (database, document) => {
+    await save(database, document);
+    if (isFull) throw new Error('connection lost after it was stored');
+  };
+  await assert.rejects(stage.begin(), /connection lost/);
+  isFull = false;
+  await stage.begin({ ...ADD_D, options: { cutover: 'manual' } });
+  stage.server.crash();
+  await stage.until(() => stage.server.proxy !== undefined);
+  assert.deepEqual(
+    stage.proxy.migrations.list().map(({ record }) => record.phase === 'aborted'),
+    [true, false],
+  );
+  await stage.reach('ready');
+});
+
+test('publications that would change the owner beside a cutover are refused', async () => {
+  const stage = await Stage.open();
+  await stage.begin();
+  await stage.reach('switched');
+  const { record } = stage.state;
+  const { current } = stage.proxy.topology;
+  assert.throws(() => withCopies(current, record, undefined), RangeError);
+  assert.throws(() => withMirror(current, record), RangeError);
+  assert.throws(() => withdrawn(current, record), RangeError);
 });

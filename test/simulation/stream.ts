@@ -26,6 +26,7 @@ export class SimStream implements AppliedStream {
   readonly #slot: string;
   #next: number;
   #isStopped = false;
+  #isOver = false;
   #waiters: { position: number; resolve: () => void; reject: (error: Error) => void }[] = [];
 
   constructor(
@@ -60,6 +61,7 @@ export class SimStream implements AppliedStream {
   }
 
   waitFor(position: string): Promise<void> {
+    if (this.#isOver) return Promise.reject(new Error('the stream ended'));
     return new Promise((resolve, reject) => {
       this.#waiters.push({ position: Number(position), resolve, reject });
       this.#tell();
@@ -82,6 +84,7 @@ export class SimStream implements AppliedStream {
         this.#tell();
       }
     } finally {
+      this.#isOver = true;
       for (const { reject } of this.#waiters.splice(0)) reject(new Error('the stream ended'));
     }
   }
