@@ -23,7 +23,7 @@ export interface Insertion {
 export function analyseInsert(statement: InsertStmt, analysis: Analysis, env: Env): Insertion {
   const relation = statement.relation!;
   const table = analysis.statement.find(relation);
-  refuseView(table, relation);
+  refuseView(table, relation, analysis.statement.keyspace);
   const inside = analysis.withQueries(statement.withClause, env);
   if (table === undefined)
     return {

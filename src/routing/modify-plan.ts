@@ -1,7 +1,7 @@
 import type { DeleteStmt, Node, RangeVar, ResTarget, UpdateStmt } from '@pgsql/types';
 import { unsupported } from '../lib/errors.js';
 import { namesOf, rangeVarName, walk } from '../sql/postgres-tree.js';
-import type { Table } from '../topology/keyspace.js';
+import type { Keyspace, Table } from '../topology/keyspace.js';
 import type { Analysis, Env, Level } from './analysis.js';
 import { Facts } from './facts.js';
 import { shapeOfTree } from './from-tree.js';
@@ -76,7 +76,7 @@ function analyse(
   shape = analysis.joinSemijoins(shape, semijoins, env);
   shape = analysis.subselects(whole, shape, { ...env, scope, facts }, handled);
   const source = target.sources[0]!;
-  refuseView(source.table, relation);
+  refuseView(source.table, relation, analysis.statement.keyspace);
   return {
     shape: withSubselect(shape, inside.shape),
     table: source.table,
@@ -85,10 +85,12 @@ function analyse(
   };
 }
 
-export function refuseView(table: Table | undefined, relation: RangeVar): void {
-  if (table?.kind === 'view' && table.reads.length > 0 && table.placement !== 'home')
+/** A write through a view would reach only the tables of the shard that it is sent to. */
+export function refuseView(table: Table | undefined, relation: RangeVar, keyspace: Keyspace): void {
+  const spread = table?.reads.find((name) => (keyspace.tables.get(name)?.placement ?? 'home') !== 'home');
+  if (table?.kind === 'view' && spread !== undefined)
     throw unsupported(
-      `writing through view "${rangeVarName(relation)}" into sharded tables`,
+      `writing through view "${rangeVarName(relation)}" into "${spread}", which is not whole on one shard only`,
       'Write to the table itself.',
     );
 }

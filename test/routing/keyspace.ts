@@ -111,6 +111,10 @@ export const SHOP: Keyspace = {
       kind: 'view',
       reads: ['public.customers'],
     }),
+    table('lands', 'home', [column('code', 'text')], undefined, {
+      kind: 'view',
+      reads: ['public.countries'],
+    }),
   ]),
   missing: new Map([['public.invoices', { placement: 'sharded', key: 'customer_id' }]]),
   objects: new Map([
