@@ -10,7 +10,7 @@ import { type Ending, type Outcome, play, type Scenario } from './scenario.js';
 
 const KINDS = ['add-shard', 'remove-shard', 'rebalance'] as const;
 const ENDINGS = ['finish', 'rollback', 'abort'] as const;
-const RUNS = Number(process.env.RINGFERRY_SIMULATIONS ?? 40);
+const RUNS = Number(process.env.RINGFERRY_SIMULATIONS ?? 30);
 
 const scenarios = fc.record({
   seed: fc.integer({ min: 1, max: 2 ** 31 }),
