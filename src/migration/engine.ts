@@ -89,12 +89,13 @@ export interface Fence {
  * selection of ranges, and the reference tables with `all`.
  */
 export interface MigrationEngine {
-  /** Finds every reason not to start: log level, slots, privileges, primary keys, encodings, rows already there, foreign keys that cross … */
+  /** Finds every reason not to start: log level, slots, privileges, primary keys, encodings, rows already there that `streams` would bring, foreign keys that cross … */
   preflight(
     sources: readonly ShardAddress[],
     targets: readonly ShardAddress[],
     keyspace: Keyspace,
     migration: string,
+    streams?: readonly StreamSpec[],
   ): Promise<Blocker[]>;
   /** Makes the schema of `model` on an empty `target` (types, tables, sequences, indexes, constraints, views, functions, triggers), or checks that it is there. */
   copySchema(model: ShardAddress, target: ShardAddress, keyspace: Keyspace): Promise<void>;

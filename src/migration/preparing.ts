@@ -27,7 +27,9 @@ export async function preflight(world: World, run: Run): Promise<Blocker[]> {
   await run.readLinks();
   const sources = run.sources.map((shard) => run.address(shard));
   const targets = run.targets.map((shard) => run.address(shard));
-  return world.engine.preflight(sources, targets, keyspace, run.record.id);
+  // A shard that comes back still has its old copies of the reference tables: those are copied anew.
+  const streams = run.links.map((link) => ({ ...run.forwardSpec(link), tasks: link.rangeTasks }));
+  return world.engine.preflight(sources, targets, keyspace, run.record.id, streams);
 }
 
 /**
