@@ -1,22 +1,24 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import pg from 'pg';
-import { lastFirst, runSql, startPostgres } from '../cluster.js';
+import { lastFirst, type PostgresServer, runSql, startPostgres } from '../cluster.js';
 import { startRingferry } from './harness.js';
 import { KEYS, randomFrom, SCHEMA, type Statement, StatementMaker, TABLES } from './random-statements.js';
+import { Operator } from './shop.js';
 
 const ROUNDS = Number(process.env['RINGFERRY_TEST_STATEMENTS'] ?? 600);
 const SEED = Number(process.env['RINGFERRY_TEST_SEED'] ?? 20_261_121);
 
 const atEnd = lastFirst(after);
-const servers = await startPostgres(atEnd, { count: 4 });
-const [a, b, c, single] = servers as [
-  (typeof servers)[0],
-  (typeof servers)[0],
-  (typeof servers)[0],
-  (typeof servers)[0],
+const servers = await startPostgres(atEnd, { count: 5 });
+const [a, b, c, single, d] = servers as [
+  PostgresServer,
+  PostgresServer,
+  PostgresServer,
+  PostgresServer,
+  PostgresServer,
 ];
-for (const server of servers) await runSql(server.url(), SCHEMA);
+for (const server of [a, b, c, single]) await runSql(server.url(), SCHEMA);
 const ringferry = await startRingferry(atEnd, { shards: { a, b, c }, tables: TABLES });
 // Values as text, exactly as the servers wrote them.
 const asText = { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig;
@@ -79,26 +81,25 @@ async function allRows(url: string): Promise<unknown[][]> {
   return Promise.all(tables.map((sql) => runSql(url, sql)));
 }
 
-describe(`three shards against one database, seed ${SEED}`, () => {
-  test(`${ROUNDS} statements by lot give the same answer or are refused with 0A000`, {
-    timeout: 300_000,
-  }, async (t) => {
-    await fill(single.url());
-    await fill(ringferry.url());
-    const clients = [ringferry.url(), single.url()].map((url) => new pg.Client({ connectionString: url }));
-    const [sharded, whole] = clients as [pg.Client, pg.Client];
-    for (const client of clients) await client.connect();
-    t.after(() => Promise.all(clients.map((client) => client.end())));
-    const maker = new StatementMaker(randomFrom(SEED));
-    const refused = new Map<string, number>();
-    const different: string[] = [];
-    let answered = 0;
-    for (let round = 0; round < ROUNDS; round++) {
+const maker = new StatementMaker(randomFrom(SEED));
+
+/** Runs statements on both until `isOver`, and demands equal outcomes; returns how many were answered and which were refused. */
+async function compareUntil(
+  isOver: (round: number) => boolean,
+): Promise<{ answered: number; rounds: number; refused: string[] }> {
+  const clients = [ringferry.url(), single.url()].map((url) => new pg.Client({ connectionString: url }));
+  const [sharded, whole] = clients as [pg.Client, pg.Client];
+  for (const client of clients) await client.connect();
+  const refused: string[] = [];
+  const different: string[] = [];
+  let [answered, rounds] = [0, 0];
+  try {
+    for (; !isOver(rounds); rounds++) {
       const statement = maker.next();
-      const isExtended = round % 2 === 1;
+      const isExtended = rounds % 2 === 1;
       const got = await outcome(sharded, statement, isExtended);
       if (got.error === '0A000') {
-        refused.set(statement.sql, round);
+        refused.push(statement.sql);
         continue;
       }
       const expected = await outcome(whole, statement, isExtended);
@@ -109,16 +110,43 @@ describe(`three shards against one database, seed ${SEED}`, () => {
           `${statement.sql}\n    sharded: ${one.slice(0, 400)}\n    single:  ${other.slice(0, 400)}`,
         );
     }
-    t.diagnostic(
-      `${answered} answered, ${refused.size} refused, e.g. ${[...refused.keys()].slice(0, 5).join(' | ')}`,
-    );
-    assert.deepEqual(different, []);
-    assert.ok(
-      answered > ROUNDS * 0.6,
-      `only ${answered} of ${ROUNDS} were answered; refused: ${[...refused.keys()].slice(0, 40).join('\n')}`,
-    );
-    assert.deepEqual(await allRows(ringferry.url()), await allRows(single.url()));
+  } finally {
+    await Promise.all(clients.map((client) => client.end()));
+  }
+  assert.deepEqual(different, []);
+  assert.ok(
+    answered > rounds * 0.6,
+    `only ${answered} of ${rounds} were answered; refused: ${refused.slice(0, 40).join('\n')}`,
+  );
+  assert.deepEqual(await allRows(ringferry.url()), await allRows(single.url()));
+  return { answered, rounds, refused };
+}
+
+describe(`three shards against one database, seed ${SEED}`, () => {
+  test(`${ROUNDS} statements by lot give the same answer or are refused with 0A000`, {
+    timeout: 300_000,
+  }, async (t) => {
+    await fill(single.url());
+    await fill(ringferry.url());
+    const { answered, refused } = await compareUntil((round) => round >= ROUNDS);
+    t.diagnostic(`${answered} answered, ${refused.length} refused, e.g. ${refused.slice(0, 5).join(' | ')}`);
   });
+
+  for (const command of [`ADD SHARD d '${d.url()}' finish=now`, 'REMOVE SHARD d finish=now']) {
+    test(`and so they do during ${command.split(' ').slice(0, 3).join(' ')}`, {
+      timeout: 300_000,
+    }, async (t) => {
+      const operator = new Operator(ringferry.ports.admin);
+      const id = await operator.start(command);
+      let isDone = false;
+      const done = operator.until(id, ['done'], 120_000).finally(() => {
+        isDone = true;
+      });
+      const { rounds } = await compareUntil((round) => isDone && round > 50);
+      await done;
+      t.diagnostic(`${rounds} statements while rows moved`);
+    });
+  }
 
   test('every row is on the shard that owns its key, and reference rows are on all', async () => {
     const found = new Map<string, string>();
