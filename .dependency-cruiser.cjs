@@ -6,7 +6,8 @@ const FLOORS = [
   ['routing', 'pool'],
   ['proxy', 'migration', 'postgres', 'mysql'],
   ['admin'],
-  ['server\\.ts', 'dialects\\.ts', 'cli', 'demo'],
+  ['workers'],
+  ['server\\.ts', 'serving\\.ts', 'worker\\.ts', 'dialects\\.ts', 'cli', 'demo'],
 ];
 
 const path = (rooms) => `^src/(${rooms.join('|')})(/|$)`;
@@ -47,6 +48,7 @@ module.exports = {
       to: { path: '^src/sql/(postgres|mysql)-' },
     },
     { name: 'wings-never-import-each-other', severity: 'error', from: { path: '^src/postgres/' }, to: { path: '^src/mysql/' } },
+    { name: 'wings-never-import-one-another', severity: 'error', from: { path: '^src/mysql/' }, to: { path: '^src/postgres/' } },
     {
       name: 'no-circles',
       severity: 'error',

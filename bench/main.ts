@@ -1,173 +1,119 @@
-import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../src/demo/free-port.js';
-import { GuardedProcess } from '../src/demo/guarded-process.js';
-import { installedBinaries } from '../src/demo/postgres-binaries.js';
-import { type PostgresServer, startPostgresServers } from '../src/demo/postgres-server.js';
-import { ProxyProcess } from '../src/demo/proxy-process.js';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { Command, InvalidArgumentError } from 'commander';
+import { bringPrograms, howToInstall } from '../scripts/programs.js';
+import type { RunOptions } from './harness/bench.js';
+import { buildWhenStale } from './harness/built.js';
+import { describeMachine, type Machine } from './harness/machine.js';
+import { markdownOf, withPart } from './harness/markdown.js';
+import type { ScenarioResult } from './harness/results.js';
+import { runScenario, type Tell } from './harness/run-scenario.js';
+import type { Scenario } from './harness/scenario.js';
+import { Servers } from './harness/servers.js';
+import { textOf } from './harness/text.js';
+import { SCENARIOS } from './scenarios/all.js';
 
-/**
- * pgbench -S through Ringferry and through PgBouncer, side by side: one process each, same pool size, same server, runs
- * interleaved, medians and their ratio. `direct` is the server itself, for scale.
- */
-const CLIENTS = Number(process.env['BENCH_CLIENTS'] ?? 32);
-const POOL = Number(process.env['BENCH_POOL'] ?? 20);
-const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 4);
-const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
-const MODES = (process.env['BENCH_MODES'] ?? 'simple,extended,prepared').split(',');
+/** npm run bench: Ringferry beside PgBouncer and HAProxy on this machine; writes docs/performance.md. */
+const PAGE = 'docs/performance.md';
 
-interface Way {
-  readonly name: string;
-  readonly port: number;
+interface Options {
+  readonly json?: true;
+  readonly quick?: true;
+  readonly list?: true;
+  readonly docs: boolean;
+  readonly rounds?: number;
+  readonly seconds?: number;
 }
 
-function run(program: string, args: readonly string[]): Promise<string> {
-  return new Promise((done, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    let [out, err] = ['', ''];
-    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-    child.once('error', reject);
-    child.once('exit', (status) =>
-      status === 0 ? done(out) : reject(new Error(`${program} ended with ${status}: ${err}`)),
-    );
-  });
+const command = new Command('npm run bench --')
+  .description('Ringferry beside PgBouncer and HAProxy, in turns, on servers of its own')
+  .argument('[scenario...]', 'which to run; all when none is named')
+  .option('--list', 'say which there are')
+  .option('--quick', 'short rounds, under three minutes in all; nothing is written')
+  .option('--rounds <n>', 'how often each contender is measured', wholeNumber)
+  .option('--seconds <n>', 'how long each load runs', wholeNumber)
+  .option('--json', 'print the results as JSON')
+  .option('--no-docs', `leave ${PAGE} alone`)
+  .action((names: string[], options: Options) => main(names, options));
+
+async function main(names: readonly string[], options: Options): Promise<void> {
+  if (options.list === true) return list();
+  const unknown = names.find((name) => !SCENARIOS.some((scenario) => scenario.name === name));
+  if (unknown !== undefined) command.error(`There is no scenario "${unknown}"; --list says which there are.`);
+  if (process.platform !== 'linux')
+    command.error('The time and memory of a proxy are read from /proc: run it on Linux.');
+  const chosen = SCENARIOS.filter(({ name }) => names.length === 0 || names.includes(name));
+  const tell: Tell = (line) => void process.stderr.write(`${line}\n`);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+  buildWhenStale(tell);
+  const run = runOptions(options);
+  const missing = bringPrograms([...new Set(chosen.flatMap(({ programs }) => programs))]);
+  const servers = new Servers(run);
+  const results = await runAll(chosen, run, servers, missing, tell);
+  const machine = await describeMachine(servers.versions);
+  if (options.json === true)
+    process.stdout.write(`${JSON.stringify({ machine, run, results }, undefined, 2)}\n`);
+  else process.stdout.write(results.map(textOf).join('\n'));
+  if (options.docs && options.quick !== true) writePage(results, machine, run);
+  if (results.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1;
 }
 
-async function tps(way: Way, mode: string, clients: number, seconds: number): Promise<number> {
-  const args = [
-    '-h',
-    '127.0.0.1',
-    '-p',
-    String(way.port),
-    '-U',
-    'postgres',
-    '-S',
-    '-n',
-    '-M',
-    mode,
-    '-c',
-    String(clients),
-    '-j',
-    '1',
-    '-T',
-    String(seconds),
-    'postgres',
-  ];
-  const out = await run('pgbench', args);
-  return Number(/tps = ([\d.]+)/.exec(out)?.[1] ?? Number.NaN);
+function wholeNumber(text: string): number {
+  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be a whole number.');
 }
 
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-
-async function startPgBouncer(
-  folder: string,
-  server: PostgresServer,
-): Promise<{ port: number; process: GuardedProcess } | undefined> {
-  const port = await freePort();
-  const config = `[databases]\npostgres = host=127.0.0.1 port=${server.port} dbname=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${port}\nauth_type = any\nauth_file =\nunix_socket_dir =\npool_mode = transaction\ndefault_pool_size = ${POOL}\nmax_client_conn = 1000\nlogfile = /dev/null\nlog_connections = 0\nlog_disconnections = 0\nuser = nobody\n`;
-  await writeFile(
-    join(folder, 'pgbouncer.ini'),
-    config.replace('postgres = host', 'postgres = user=postgres host'),
-  );
-  try {
-    await run('pgbouncer', ['--version']);
-  } catch {
-    return undefined;
-  }
-  const bouncer = await GuardedProcess.start(['pgbouncer', '-q', join(folder, 'pgbouncer.ini')], {
-    folder,
-    logFile: 'pgbouncer.log',
-    signal: 'KILL',
-  });
-  await sleep(500);
-  return { port, process: bouncer };
+function list(): void {
+  for (const { name, title } of SCENARIOS) process.stdout.write(`${name.padEnd(10)} ${title}\n`);
 }
 
-async function startRingferry(folder: string, server: PostgresServer): Promise<ProxyProcess> {
-  const config = {
-    users: [{ name: 'postgres', auth: 'trust' }],
-    databases: {
-      postgres: {
-        pool: { mode: 'transaction', size: POOL },
-        shards: { a: { url: server.url('postgres') } },
-        home: 'a',
-        // Parsing and routing are on: the accounts are a sharded table.
-        tables: { pgbench_accounts: { key: 'aid' } },
-      },
-    },
-    log: { level: 'silent' },
+function runOptions({ quick, rounds, seconds }: Options): RunOptions {
+  const isQuick = quick === true;
+  return {
+    isQuick,
+    rounds: rounds ?? (isQuick ? 1 : 5),
+    seconds: seconds ?? (isQuick ? 1 : 4),
+    scale: isQuick ? 1 : 10,
   };
-  const ports = { postgres: await freePort(), admin: await freePort(), http: await freePort() };
-  const proxy = new ProxyProcess({ folder, ports, config }, [process.execPath, resolve('dist/cli/main.js')]);
-  await proxy.start();
-  return proxy;
 }
 
-async function measure(ways: readonly Way[]): Promise<void> {
-  for (const clients of [CLIENTS, 1]) {
-    for (const mode of MODES) {
-      const results = new Map<string, number[]>(ways.map((way) => [way.name, []]));
-      for (let round = 0; round < ROUNDS; round++) {
-        // PgBouncer before 1.21 loses named statements between transactions.
-        for (const way of ways) {
-          const result = await tps(way, mode, clients, SECONDS).catch(() => Number.NaN);
-          results.get(way.name)!.push(result);
-        }
-      }
-      const medians = new Map([...results].map(([name, values]) => [name, median(values)]));
-      const ratio = medians.get('ringferry')! / medians.get('pgbouncer')!;
-      const cells = [...medians].map(
-        ([name, value]) => `${name} ${Number.isNaN(value) ? '-' : Math.round(value).toLocaleString('en-US')}`,
-      );
-      process.stdout.write(
-        `${String(clients).padStart(4)} clients  ${mode.padEnd(10)} ${cells.map((cell) => cell.padEnd(22)).join('')} ${Number.isNaN(ratio) ? '' : `× ${ratio.toFixed(2)}`}\n`,
-      );
+async function runAll(
+  scenarios: readonly Scenario[],
+  options: RunOptions,
+  servers: Servers,
+  missing: readonly string[],
+  tell: Tell,
+): Promise<ScenarioResult[]> {
+  const results: ScenarioResult[] = [];
+  try {
+    for (const scenario of scenarios) {
+      tell(`${scenario.name}: ${scenario.title}`);
+      const lacking = scenario.programs.filter((program) => missing.includes(program));
+      if (lacking.length > 0) results.push(notInstalled(scenario, lacking));
+      else results.push(await runScenario(scenario, options, servers, tell));
+      const { outcome, reason, seconds } = results.at(-1)!;
+      tell(`  ${outcome} in ${seconds.toFixed(1)} s${reason === undefined ? '' : `: ${reason}`}`);
     }
+  } finally {
+    await servers.end();
   }
+  return results;
 }
 
-const binaries = installedBinaries(15);
-if (binaries === undefined)
-  throw new Error('bench needs PostgreSQL 15 with pgbench: apt-get install postgresql pgbouncer');
-const folder = await mkdtemp(join(tmpdir(), 'ringferry-bench-'));
-const [server] = await startPostgresServers({ binaries, count: 1 });
-const started: { end(signal: NodeJS.Signals): Promise<void> }[] = [];
-try {
-  await run('pgbench', [
-    '-h',
-    '127.0.0.1',
-    '-p',
-    String(server!.port),
-    '-U',
-    'postgres',
-    '-i',
-    '-q',
-    '-s',
-    '10',
-    'postgres',
-  ]);
-  const proxy = await startRingferry(folder, server!);
-  started.push(proxy);
-  const ways: Way[] = [{ name: 'direct', port: server!.port }];
-  const bouncer = await startPgBouncer(await mkdtemp(join(folder, 'pgbouncer-')), server!);
-  if (bouncer === undefined)
-    process.stdout.write('pgbouncer is not installed: no comparison (apt-get install pgbouncer)\n');
-  else {
-    started.push(bouncer.process);
-    ways.push({ name: 'pgbouncer', port: bouncer.port });
-  }
-  ways.push({ name: 'ringferry', port: proxy.ports.postgres });
-  process.stdout.write(
-    `pgbench -S, scale 10, pool ${POOL}, ${ROUNDS} rounds of ${SECONDS} s, medians, transactions/s; ${availableParallelism()} cores\n`,
-  );
-  await measure(ways);
-} finally {
-  for (const each of started) await each.end('SIGKILL');
-  await server!.stop();
-  await rm(folder, { recursive: true, force: true });
+function notInstalled({ name, title, about }: Scenario, lacking: readonly string[]): ScenarioResult {
+  const reason = howToInstall(lacking, 'This benchmark drives');
+  return { name, title, about, outcome: 'failed', reason, seconds: 0, notes: [], comparisons: [] };
 }
+
+function writePage(results: readonly ScenarioResult[], machine: Machine, run: RunOptions): void {
+  const how = `loads of ${run.seconds} s, pgbench at scale ${run.scale}`;
+  const page = results.reduce(
+    (document, result) => withPart(document, result.name, markdownOf(result, machine, how)),
+    readFileSync(PAGE, 'utf8'),
+  );
+  writeFileSync(PAGE, page);
+}
+
+process.chdir(new URL('..', import.meta.url).pathname);
+// Each process that is started listens for our end, so that it does not outlive us.
+process.setMaxListeners(200);
+await command.parseAsync();

@@ -1,7 +1,14 @@
 import type { DatabaseConfig } from './config/config.js';
+import { mysqlWing } from './mysql/wing.js';
 import { postgresWing } from './postgres/wing.js';
+import type { Wing } from './wing.js';
 
-/** The only place that knows the wings by name. The configuration refuses engines that are not in this release. */
-export function wingOf(_engine: DatabaseConfig['engine']): typeof postgresWing {
-  return postgresWing;
+const WINGS: Readonly<Record<DatabaseConfig['engine'], Wing>> = { postgres: postgresWing, mysql: mysqlWing };
+
+/** The only place that knows the wings by name. */
+export function wingOf(engine: DatabaseConfig['engine']): Wing {
+  return WINGS[engine];
 }
+
+/** The control port speaks Postgres, whatever the databases speak. */
+export const { consoleDoor } = postgresWing;

@@ -136,9 +136,14 @@ export class ConsoleSession implements FrontendEvents {
         });
         this.#frontend.send(answers.bindComplete());
         return;
-      case 'describe-statement':
-        this.#frontend.send(answers.parameterDescription([]));
-        return this.#describe(this.#understand(this.#sqlOf(step.statementName)));
+      case 'describe-statement': {
+        const columns = this.#understand(this.#sqlOf(step.statementName))?.columns ?? [];
+        const described = columns.length === 0 ? undefined : columns.map(wireColumn);
+        this.#frontend.send(
+          answers.describedStatement(step.statementName, { parameterTypes: [], columns: described }),
+        );
+        return;
+      }
       case 'describe-portal':
         return this.#describe(this.#portalOf(step.portal).understood);
       case 'execute':
@@ -206,7 +211,11 @@ export class ConsoleSession implements FrontendEvents {
     }
     const { command, given } = parseCommand(statement);
     const tag = command.words.replace(/^(SHOW|EXPLAIN|MIGRATE)\b.*/, '$1');
-    return { columns: command.columns, tag, run: async () => command.run(this.#context, given) };
+    const run = async () => {
+      await control.gather('everything');
+      return command.run(this.#context, given);
+    };
+    return { columns: command.columns, tag, run };
   }
 
   #describe(understood: Understood | undefined): void {

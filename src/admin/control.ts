@@ -17,12 +17,17 @@ export interface Control {
   /** The configuration that runs now. */
   config(): Config;
 
+  /**
+   * Brings the lists below up to date where other processes serve clients: they are as of the last time. `counts` leaves clients,
+   * servers and templates as they were.
+   */
+  gather(what: 'counts' | 'everything'): Promise<void>;
   databases(): readonly DatabaseState[];
   /** One entry per database, shard and user that has ever been used. */
   pools(): readonly PoolState[];
   clients(): readonly ClientState[];
   servers(): readonly ServerState[];
-  /** Participants that watch the topology; in this release this process alone. */
+  /** Processes that watch the topology. */
   proxies(): readonly ProxyState[];
   /** The busiest statement templates of a database, busiest first. */
   templates(database: string, limit: number): readonly TemplateState[];
@@ -87,6 +92,8 @@ export interface DatabaseState {
   readonly sentBytesTotal: number;
   readonly transactionMsTotal: number;
   readonly leasesTotal: number;
+  readonly sharedRequestsTotal: number;
+  readonly sharedRequestsAgainTotal: number;
   readonly leaseWaitMsTotal: number;
   readonly clientParsesTotal: number;
   readonly serverParsesTotal: number;

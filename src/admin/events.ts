@@ -52,6 +52,7 @@ export class DashboardEvents {
     try {
       while (this.#listeners.size > 0) {
         this.#wake = new AbortController();
+        await this.#control.gather('everything');
         this.#send(dashboardState(this.#control, await this.#probe()));
         await this.#clock.sleep(MIN_GAP_MS);
         await this.#clock.sleep(PERIOD_MS - MIN_GAP_MS, this.#wake.signal);

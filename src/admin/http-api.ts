@@ -39,6 +39,7 @@ export async function answerApi(
     }
     const byName = method === 'GET' ? Object.fromEntries(url.searchParams) : await readBody(request);
     const given = checkArguments(command, { ...byPosition(command, parts), ...byName });
+    await context.control.gather('everything');
     const rows = await command.run(context, given);
     return {
       status: 200,

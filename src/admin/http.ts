@@ -102,6 +102,7 @@ async function answerOpen(
       Allow: 'GET, HEAD',
     });
   } else if (path === '/metrics') {
+    await face.context.control.gather('counts');
     send(response, 200, await face.registry.metrics(), { 'Content-Type': face.registry.contentType });
   } else if (path === '/healthz') {
     sendJson(response, 200, { status: 'ok', version: face.context.control.version });

@@ -24,7 +24,10 @@ import type {
   TemplateState,
 } from './control.js';
 import { compareTables } from './drift.js';
-import { clientState, databaseState, poolState, serverStates } from './live-states.js';
+import type { Elsewhere, ProcessReport } from './elsewhere.js';
+import { reportOf } from './live-states.js';
+import { type Operation, operateHere } from './operate-here.js';
+import { addDatabases, mergeTemplates } from './totals.js';
 import { VERSION } from './version.js';
 
 /** How long a shard may take to answer a probe. */
@@ -37,6 +40,8 @@ export interface LiveParts {
   readonly clients: Clients;
   readonly migrations: ReadonlyMap<string, Migrations>;
   readonly clock: Clock;
+  /** Undefined when this process alone serves clients. */
+  readonly elsewhere: Elsewhere | undefined;
   readonly reload: () => Promise<readonly string[]>;
   readonly shutdown: (mode: 'now' | 'wait') => void;
 }
@@ -56,52 +61,39 @@ export class LiveControl implements Control {
     return this.#parts.config();
   }
 
+  async gather(what: 'counts' | 'everything'): Promise<void> {
+    await this.#parts.elsewhere?.gather(what);
+  }
+
   databases(): readonly DatabaseState[] {
-    return this.#parts.databases.all.map((database) =>
-      databaseState(database, [...this.#parts.clients.sessions]),
+    return addDatabases(
+      this.#report().databases,
+      this.#others.flatMap(({ databases }) => databases),
     );
   }
 
   pools(): readonly PoolState[] {
-    return this.#parts.databases.all.flatMap((database) =>
-      database.pools.map((pool) => poolState(database, pool)),
-    );
+    return [this.#report(), ...this.#others].flatMap(({ pools }) => pools);
   }
 
   clients(): readonly ClientState[] {
-    return [...this.#parts.clients.sessions].map((session) => clientState(session));
+    return [this.#report(), ...this.#others].flatMap(({ clients }) => clients);
   }
 
   servers(): readonly ServerState[] {
-    const sessions = [...this.#parts.clients.sessions];
-    return this.#parts.databases.all.flatMap((database) =>
-      database.pools.flatMap((pool) => serverStates(database, pool, sessions)),
-    );
+    return [this.#report(), ...this.#others].flatMap(({ servers }) => servers);
   }
 
   proxies(): readonly ProxyState[] {
-    const { listen } = this.config();
-    const epochs = this.#parts.databases.all
-      .map((database) => `${database.name}:${database.topology.current.epoch}`)
-      .join(', ');
-    const address = listen.postgres === undefined ? '' : `${listen.postgres.host}:${listen.postgres.port}`;
-    return [
-      {
-        id: String(process.pid),
-        address,
-        processId: process.pid,
-        startedAtMs: this.startedAtMs,
-        clients: this.#parts.clients.count,
-        epochs,
-      },
-    ];
+    return [this.#report(), ...this.#others].map(({ proxy }) => proxy).filter(({ id }) => id !== '');
   }
 
   templates(database: string, limit: number): readonly TemplateState[] {
-    const found = this.#parts.databases.find(database);
-    return found === undefined
-      ? []
-      : found.templates.busiest(limit).map((template) => ({ database, ...template }));
+    const found = [this.#report(), ...this.#others].flatMap(({ templates }) => templates);
+    return mergeTemplates(
+      found.filter((template) => template.database === database),
+      limit,
+    );
   }
 
   snapshot(database: string): Snapshot | undefined {
@@ -175,23 +167,20 @@ export class LiveControl implements Control {
     };
   }
 
-  async pause(database: string | undefined): Promise<void> {
-    await Promise.all(this.#chosen(database).map((each) => each.pause()));
+  pause(database: string | undefined): Promise<void> {
+    return this.#operate('pause', database);
   }
 
-  async resume(database: string | undefined): Promise<void> {
-    for (const each of this.#chosen(database)) each.resume();
+  resume(database: string | undefined): Promise<void> {
+    return this.#operate('resume', database);
   }
 
-  async kill(name: string): Promise<void> {
-    const database = this.#database(name);
-    void database.pause();
-    this.#parts.clients.kill(database);
-    await database.reconnect();
+  kill(database: string): Promise<void> {
+    return this.#operate('kill', database);
   }
 
-  async reconnect(database: string | undefined): Promise<void> {
-    await Promise.all(this.#chosen(database).map((each) => each.reconnect()));
+  reconnect(database: string | undefined): Promise<void> {
+    return this.#operate('reconnect', database);
   }
 
   reload(): Promise<readonly string[]> {
@@ -202,8 +191,24 @@ export class LiveControl implements Control {
     this.#parts.shutdown(mode);
   }
 
-  #chosen(name: string | undefined): Database[] {
-    return name === undefined ? this.#parts.databases.all : [this.#database(name)];
+  /** Here and in all other processes. A database that only "*" admits may be known to some of them only. */
+  async #operate(what: Operation, database: string | undefined): Promise<void> {
+    const { databases, clients, elsewhere } = this.#parts;
+    if (database !== undefined && !this.databases().some(({ name }) => name === database))
+      this.#database(database);
+    await Promise.all([
+      operateHere({ databases, clients }, what, database),
+      elsewhere?.operate(what, database),
+    ]);
+  }
+
+  /** This process itself. */
+  #report(): ProcessReport {
+    return reportOf(this.#parts, this.startedAtMs);
+  }
+
+  get #others(): readonly ProcessReport[] {
+    return this.#parts.elsewhere?.reports() ?? [];
   }
 
   #database(name: string): Database {

@@ -1,9 +1,67 @@
+import type { Config } from '../config/config.js';
 import type { Pool } from '../pool/pool.js';
+import type { Clients } from '../proxy/clients.js';
 import type { Database } from '../proxy/database.js';
+import type { Databases } from '../proxy/databases.js';
 import type { Session } from '../proxy/session.js';
-import type { ClientState, DatabaseState, PoolState, ServerState } from './control.js';
+import type { ClientState, DatabaseState, PoolState, ProxyState, ServerState } from './control.js';
+import type { ProcessReport } from './elsewhere.js';
 
-export function databaseState(database: Database, allSessions: readonly Session[]): DatabaseState {
+/** Templates of one process that are shown or added up with those of others, at most. */
+const MAX_TEMPLATES = 1_000;
+
+/** The parts of a process that are reported on. */
+export interface Reported {
+  readonly config: () => Config;
+  readonly databases: Databases;
+  readonly clients: Clients;
+}
+
+/** What this process says of itself, made when it is asked for. */
+export function reportOf(reported: Reported, startedAtMs: number): ProcessReport {
+  const { all } = reported.databases;
+  const sessions = () => [...reported.clients.sessions];
+  return {
+    get proxy() {
+      return proxyState(reported, startedAtMs);
+    },
+    get databases() {
+      return all.map((database) => databaseState(database, sessions()));
+    },
+    get pools() {
+      return all.flatMap((database) => database.pools.map((pool) => poolState(database, pool)));
+    },
+    get clients() {
+      return sessions().map((session) => clientState(session));
+    },
+    get servers() {
+      return all.flatMap((database) =>
+        database.pools.flatMap((pool) => serverStates(database, pool, sessions())),
+      );
+    },
+    get templates() {
+      return all.flatMap((database) =>
+        database.templates
+          .busiest(MAX_TEMPLATES)
+          .map((template) => ({ database: database.name, ...template })),
+      );
+    },
+  };
+}
+
+function proxyState({ config, databases, clients }: Reported, startedAtMs: number): ProxyState {
+  const { postgres } = config().listen;
+  return {
+    id: String(process.pid),
+    address: postgres === undefined ? '' : `${postgres.host}:${postgres.port}`,
+    processId: process.pid,
+    startedAtMs,
+    clients: clients.count,
+    epochs: databases.all.map(({ name, topology }) => `${name}:${topology.current.epoch}`).join(', '),
+  };
+}
+
+function databaseState(database: Database, allSessions: readonly Session[]): DatabaseState {
   const { counters, topology } = database;
   const sessions = allSessions.filter((session) => session.database === database);
   const router = database.loadedRouter;
@@ -22,10 +80,16 @@ export function databaseState(database: Database, allSessions: readonly Session[
     proxyErrorsTotal: counters.proxyErrors,
     serverErrorsTotal: counters.serverErrors,
     twoPhaseCommitsTotal: counters.twoPhase,
-    receivedBytesTotal: counters.receivedBytes,
-    sentBytesTotal: counters.sentBytes,
+    // Those who are gone, and those who are there.
+    receivedBytesTotal: sessions.reduce(
+      (sum, { frontend }) => sum + frontend.receivedBytes,
+      counters.receivedBytes,
+    ),
+    sentBytesTotal: sessions.reduce((sum, { frontend }) => sum + frontend.sentBytes, counters.sentBytes),
     transactionMsTotal: counters.transactionMs,
     leasesTotal: counters.leases,
+    sharedRequestsTotal: counters.shared,
+    sharedRequestsAgainTotal: counters.sharedAgain,
     leaseWaitMsTotal: counters.leaseWaitMs,
     clientParsesTotal: counters.clientParses,
     serverParsesTotal: database.pools.reduce(
@@ -44,7 +108,7 @@ export function databaseState(database: Database, allSessions: readonly Session[
   };
 }
 
-export function clientState(session: Session): ClientState {
+function clientState(session: Session): ClientState {
   const { frontend } = session;
   const colon = frontend.remoteAddress.lastIndexOf(':');
   return {
@@ -67,7 +131,7 @@ export function clientState(session: Session): ClientState {
   };
 }
 
-export function poolState(database: Database, pool: Pool): PoolState {
+function poolState(database: Database, pool: Pool): PoolState {
   return {
     database: database.name,
     shard: pool.target.shard,
@@ -78,14 +142,14 @@ export function poolState(database: Database, pool: Pool): PoolState {
     serversIdle: pool.idle,
     serversConnecting: pool.connecting,
     leasesWaiting: pool.waiting,
-    oldestWaitMs: pool.oldestWaitMs,
+    oldestWaitMs: pool.waits.oldestWaitMs,
     connectsTotal: pool.connectsTotal,
     connectFailuresTotal: pool.connectFailuresTotal,
-    waitTimeoutsTotal: pool.waitTimeoutsTotal,
+    waitTimeoutsTotal: pool.waits.timeoutsTotal,
   };
 }
 
-export function serverStates(database: Database, pool: Pool, sessions: readonly Session[]): ServerState[] {
+function serverStates(database: Database, pool: Pool, sessions: readonly Session[]): ServerState[] {
   return pool.backends().map(({ backend, isActive }) => ({
     id: backend.id,
     user: pool.target.user,

@@ -44,6 +44,8 @@ function fillDatabase(database: DatabaseState, samples: Samples): void {
   samples.set('ringferry_plan_cache_hits_total', labels, database.planCacheHitsTotal);
   samples.set('ringferry_plan_cache_misses_total', labels, database.planCacheMissesTotal);
   samples.set('ringferry_leases_total', labels, database.leasesTotal);
+  samples.set('ringferry_shared_requests_total', labels, database.sharedRequestsTotal);
+  samples.set('ringferry_shared_requests_again_total', labels, database.sharedRequestsAgainTotal);
   samples.set('ringferry_lease_wait_seconds_total', labels, database.leaseWaitMsTotal / MS_PER_SECOND);
   samples.set('ringferry_held_statements_count', labels, database.heldNow);
   samples.set('ringferry_held_statements_total', labels, database.heldTotal);

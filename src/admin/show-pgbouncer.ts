@@ -1,4 +1,5 @@
 import { parseShardUrl, urlDatabase } from '../config/address.js';
+import { ENGINES } from '../config/engines.js';
 import { runningSettings } from '../config/running.js';
 import { type Cell, type Command, columns, type Row } from './command.js';
 import type { ClientState, Control, PoolState, ServerState } from './control.js';
@@ -256,14 +257,15 @@ const showDatabases: Command = {
 function databaseRow(control: Control, name: string): Row {
   const state = control.databases().find((database) => database.name === name);
   const config = control.config().databases[name] ?? control.config().databases['*'];
-  const url = config === undefined ? undefined : parseShardUrl(config.shards[config.home]?.url ?? '');
+  const engine = config?.engine ?? 'postgres';
+  const url = config === undefined ? undefined : parseShardUrl(config.shards[config.home]?.url ?? '', engine);
   const parsed = url instanceof URL ? url : undefined;
   const servers = control.servers().filter((server) => server.database === name).length;
   const clients = control.clients().filter((client) => client.database === name).length;
   return [
     name,
     parsed?.hostname ?? null,
-    Number(parsed?.port || 5432),
+    Number(parsed?.port || ENGINES[engine].defaultPort),
     (parsed && urlDatabase(parsed)) || name,
     parsed?.username || null,
     config?.pool.size ?? 0,

@@ -1,4 +1,5 @@
 import { parseShardUrl, urlDatabase } from '../config/address.js';
+import { ENGINES } from '../config/engines.js';
 import { OperatingError } from '../lib/errors.js';
 import { chosenDatabases, requireSnapshot } from './choose-database.js';
 import { type Arguments, type Command, columns, OPTIONAL_DATABASE, type Row } from './command.js';
@@ -73,12 +74,15 @@ const showShards: Command = {
 function shardRows(control: Control, name: string, probes: readonly ShardProbe[]): Row[] {
   const snapshot = control.snapshot(name);
   if (snapshot === undefined) return [];
+  const engine = control.config().databases[name]?.engine ?? 'postgres';
   const shares = shardShares(snapshot.ring);
   const pools = control.pools().filter((pool) => pool.database === name);
   return snapshot.shards.map((shard) => {
-    const url = parseShardUrl(shard.url);
+    const url = parseShardUrl(shard.url, engine);
     const place =
-      url instanceof URL ? [url.hostname, Number(url.port || 5432), urlDatabase(url)] : [null, null, null];
+      url instanceof URL
+        ? [url.hostname, Number(url.port || ENGINES[engine].defaultPort), urlDatabase(url)]
+        : [null, null, null];
     const probe = probes.find((entry) => entry.database === name && entry.shard === shard.name);
     const sum = (what: 'serversActive' | 'serversIdle' | 'leasesWaiting') =>
       pools.reduce((total, pool) => (pool.shard === shard.name ? total + pool[what] : total), 0);

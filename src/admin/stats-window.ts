@@ -96,6 +96,7 @@ export class StatsWindow {
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       await this.#clock.sleep(PERIOD_MS, this.#stop.signal);
+      await this.#control.gather('counts');
       if (!this.#stop.signal.aborted) this.sample();
     }
   }

@@ -1,8 +1,9 @@
-import pg from 'pg';
 import { explainRoute, type RouteExplanation } from '../admin/explain-route.js';
 import { redactUrl } from '../config/address.js';
 import type { Config, DatabaseConfig } from '../config/config.js';
 import { wingOf } from '../dialects.js';
+import type { Backend } from '../pool/backend.js';
+import { targetOf } from '../proxy/database.js';
 import { firstSnapshot } from '../topology/opening.js';
 import { CommandFailure } from './io.js';
 
@@ -13,23 +14,24 @@ export interface OfflineRouter {
 }
 
 const CONNECT_TIMEOUT_MS = 5000;
+/** The shard's URL says who logs in. */
+const UNNAMED = { user: undefined, password: undefined };
 
 export async function openOfflineRouter(config: Config, name: string | undefined): Promise<OfflineRouter> {
   const database = chooseDatabase(config, name);
   const { dialect, load } = wingOf(database.engine);
   await load();
   const home = database.shards[database.home]!;
-  const client = new pg.Client({
-    connectionString: home.url,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    application_name: 'ringferry',
-    types: { getTypeParser: () => (text: string) => text },
-  });
+  let backend: Backend | undefined;
   try {
-    await client.connect();
-    const rows = async (sql: string) =>
-      (await client.query<(string | null)[]>({ text: sql, rowMode: 'array' })).rows;
-    const keyspace = await dialect.readKeyspace(rows, database);
+    const target = targetOf(database.home, home.url, UNNAMED, database.serverCa);
+    const connected = await dialect.connect(
+      target,
+      dialect.startupDefaults,
+      AbortSignal.timeout(CONNECT_TIMEOUT_MS),
+    );
+    backend = connected;
+    const keyspace = await dialect.readKeyspace((sql) => connected.rows(sql), database);
     const router = dialect.createRouter(keyspace, config.limits);
     const snapshot = firstSnapshot(database);
     return { database: database.name, explain: (sql) => explainRoute(router, snapshot, sql) };
@@ -41,7 +43,7 @@ export async function openOfflineRouter(config: Config, name: string | undefined
       { cause: error },
     );
   } finally {
-    await client.end().catch(() => {});
+    backend?.terminate();
   }
 }
 

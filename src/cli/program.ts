@@ -13,7 +13,7 @@ import { runAdmin, showRing } from './show.js';
 export function createProgram(io: Io, signals: Signals, done: (status: number) => void): Command {
   const program = new Command('ringferry')
     .description(
-      'A proxy that shards Postgres behind its own wire protocol and moves data between shards under live traffic.',
+      'A proxy that shards Postgres and MySQL behind their own wire protocols and moves data between shards under live traffic.',
     )
     .version(VERSION)
     .showHelpAfterError('(--help shows what can be written)')
@@ -26,11 +26,15 @@ export function createProgram(io: Io, signals: Signals, done: (status: number) =
     done(await runServe(io, { ...options, version: VERSION }, signals)),
   );
 
-  add(program, 'demo', 'three real Postgres shards, live traffic, and a fourth shard added under it')
+  add(program, 'demo', 'three real shards, live traffic, and a fourth shard added under it')
+    .option('--engine <name>', 'postgres, or mariadb where MariaDB is installed', 'postgres')
     .option('--exit', 'end by itself, with status 0 only if nothing was lost or failed')
+    .option('--workers <count>', 'processes that serve clients', '1')
     .action(async (options) => {
       const { demoCommand } = await import('./demo.js');
-      done(await demoCommand({ exit: options.exit === true }));
+      done(
+        await demoCommand({ exit: options.exit === true, engine: options.engine, workers: options.workers }),
+      );
     });
 
   add(program, 'check', 'explain every mistake of the configuration, or say how statements route')

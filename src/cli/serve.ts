@@ -1,5 +1,5 @@
 import { formatAddress } from '../config/address.js';
-import type { Config } from '../config/config.js';
+import type { Config, DatabaseConfig } from '../config/config.js';
 import { ConfigError, formatMistake } from '../config/mistakes.js';
 import type { RunningServer } from '../server.js';
 import { CommandFailure, type Io, toJson } from './io.js';
@@ -11,10 +11,10 @@ const INTERRUPT_DRAIN_MS = 2_000;
 
 /** The signals of this process, so that tests can replace them. */
 export interface Signals {
-  on(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP', listener: () => void): unknown;
+  on(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR2', listener: () => void): unknown;
 }
 
-/** `serve`: runs until it is told to end. SIGTERM drains, SIGINT drains shortly, a second one ends at once, SIGHUP reloads. */
+/** `serve`: runs until it is told to end. SIGTERM drains, SIGINT drains shortly, a second one ends at once, SIGHUP reloads, SIGUSR2 renews the workers. */
 export async function runServe(
   io: Io,
   options: CommonOptions & { readonly version: string },
@@ -63,6 +63,7 @@ async function serveUntil(io: Io, served: Served, signals: Signals, ended: Ended
   signals.on('SIGTERM', () => end(TERM_DRAIN_MS));
   signals.on('SIGINT', () => end(INTERRUPT_DRAIN_MS));
   signals.on('SIGHUP', () => void reload(io, path, server));
+  signals.on('SIGUSR2', () => void renewWorkers(io, server));
 }
 
 async function start(
@@ -91,12 +92,27 @@ async function reload(io: Io, path: string, server: RunningServer): Promise<void
   }
 }
 
+async function renewWorkers(io: Io, server: RunningServer): Promise<void> {
+  try {
+    await server.renewWorkers({ drainMs: TERM_DRAIN_MS });
+    io.err('all workers were renewed\n');
+  } catch (error) {
+    io.err(`the workers were not renewed: ${(error as Error).message}\n`);
+  }
+}
+
 function greeting(config: Config, { addresses }: RunningServer, version: string): string {
-  const first = Object.keys(config.databases).find((name) => name !== '*') ?? 'DATABASE';
+  const first = (engine: DatabaseConfig['engine']) =>
+    Object.values(config.databases).find((database) => database.engine === engine && database.name !== '*')
+      ?.name ?? 'DATABASE';
   const lines = [`Ringferry ${version}`];
   if (addresses.postgres)
     lines.push(
-      `  Postgres   ${formatAddress(addresses.postgres).padEnd(22)} psql -h ${addresses.postgres.host} -p ${addresses.postgres.port} ${first}`,
+      `  Postgres   ${formatAddress(addresses.postgres).padEnd(22)} psql -h ${addresses.postgres.host} -p ${addresses.postgres.port} ${first('postgres')}`,
+    );
+  if (addresses.mysql)
+    lines.push(
+      `  MySQL      ${formatAddress(addresses.mysql).padEnd(22)} mariadb -h ${addresses.mysql.host} -P ${addresses.mysql.port} ${first('mysql')}`,
     );
   if (addresses.admin)
     lines.push(

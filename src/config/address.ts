@@ -1,4 +1,5 @@
 import type { HostPort } from './config.js';
+import { ENGINES } from './engines.js';
 
 /** Reads `host:port`, `[v6]:port` or `port`; undefined when it is none of them. */
 export function parseAddress(text: string): HostPort | undefined {
@@ -26,16 +27,16 @@ export function isAnyAddress(host: string): boolean {
   return host === '0.0.0.0' || host === '::' || host === '*';
 }
 
-/** A shard's URL taken apart; undefined with the reason when it is not one. */
-export function parseShardUrl(text: string): URL | { readonly reason: string } {
+/** A shard's URL taken apart, or the reason why it is not one of this engine. */
+export function parseShardUrl(text: string, engine: keyof typeof ENGINES): URL | { readonly reason: string } {
   let url: URL;
   try {
     url = new URL(text);
   } catch {
     return { reason: `"${redactUrl(text)}" is not a URL` };
   }
-  if (url.protocol !== 'postgres:' && url.protocol !== 'postgresql:')
-    return { reason: `"${url.protocol}//" is not a Postgres URL` };
+  const { schemes, title } = ENGINES[engine];
+  if (!schemes.includes(url.protocol)) return { reason: `"${url.protocol}//" is not a ${title} URL` };
   const hasSocketHost = (url.searchParams.get('host') ?? '').startsWith('/');
   if (url.hostname === '' && !hasSocketHost) return { reason: 'the URL names no host' };
   return url;

@@ -14,18 +14,20 @@ import type { WrittenConfig, WrittenDatabase } from './schema.js';
 /** The checked file as the configuration that the program reads; relative file names become absolute from `folder`. */
 export function buildConfig(written: WrittenConfig, path: string | undefined, folder: string): Config {
   const { listen } = written;
+  const hasMysql = Object.values(written.databases).some(({ engine }) => engine === 'mysql');
   return {
     path,
     listen: {
       postgres: address(listen.postgres),
-      mysql: undefined,
+      mysql: hasMysql ? address(listen.mysql) : undefined,
       admin: address(listen.admin),
       http: address(listen.http),
     },
-    workers: 1,
+    workers: written.workers,
     store: { kind: 'file', path: resolve(folder, written.store.kind === 'file' ? written.store.path : '') },
     tls: buildTls(written.tls, folder),
     admin: { password: written.admin.password },
+    mysql: { serverVersion: written.mysql.server_version },
     users: written.users.map(buildUser),
     databases: mapValues(written.databases, (database, name) => buildDatabase(name, database, folder)),
     limits: {
@@ -38,6 +40,7 @@ export function buildConfig(written: WrittenConfig, path: string | undefined, fo
       authTimeoutMs: written.limits.auth_timeout_ms,
       idleTransactionTimeoutMs: written.limits.idle_transaction_timeout_ms,
       maxMergeRows: written.limits.max_merge_rows,
+      decisionTimeoutMs: written.limits.decision_timeout_ms,
     },
     migration: {
       parallel: written.migration.parallel,
@@ -84,6 +87,7 @@ function buildDatabase(name: string, database: WrittenDatabase, folder: string):
       ({ key }): TableConfig => (key === undefined ? { reference: true } : { key }),
     ),
     serverCa: database.server_ca === undefined ? undefined : resolve(folder, database.server_ca),
+    localInfile: database.local_infile,
   };
 }
 

@@ -1,8 +1,11 @@
 import { isAnyAddress, isLoopback, parseShardUrl, urlDatabase } from './address.js';
-import type { HostPort } from './config.js';
+import type { DatabaseConfig, HostPort } from './config.js';
+import { ENGINES, engineOf } from './engines.js';
 import { didYouMean } from './mistakes.js';
 import { asTree, checkFile, isTree, type Report, type Tree } from './report.js';
 import type { Path } from './source.js';
+
+type Engine = DatabaseConfig['engine'];
 
 /** Mistakes inside one database: shards, home, tables. `listeners` are Ringferry's own addresses. */
 export function checkDatabase(
@@ -13,23 +16,25 @@ export function checkDatabase(
   report: Report,
 ): void {
   const isAnyName = path.at(-1) === '*';
-  if (database['engine'] === 'mysql')
-    report.mistake([...path, 'engine'], 'mysql is not in this release', 'engine: postgres');
+  const engine = engineOf(database['engine']);
   if (database['auth_query'] !== undefined)
     report.mistake([...path, 'auth_query'], 'is not in this release', 'the users under users', 'key');
+  if (database['local_infile'] === true && engine !== 'mysql')
+    report.mistake(
+      [...path, 'local_infile'],
+      'is for engine: mysql',
+      'COPY FROM STDIN, which needs no leave',
+      'key',
+    );
   checkFile([...path, 'server_ca'], database['server_ca'], folder, report);
   const shards = asTree(database['shards']);
   const names = Object.keys(shards);
   if (isTree(database['shards']) && names.length === 0) {
-    report.mistake(
-      [...path, 'shards'],
-      'there is no shard',
-      'a: { url: postgres://app@127.0.0.1:5432/shop }',
-    );
+    report.mistake([...path, 'shards'], 'there is no shard', `a: { url: ${ENGINES[engine].exampleUrl} }`);
   }
   for (const [shard, entry] of Object.entries(shards))
-    checkShard([...path, 'shards', shard], asTree(entry), isAnyName, listeners, report);
-  checkSameUrls([...path, 'shards'], shards, report);
+    checkShard([...path, 'shards', shard], asTree(entry), engine, isAnyName, listeners, report);
+  checkSameUrls([...path, 'shards'], shards, engine, report);
   checkHome(path, database, names, report);
   checkTables(path, asTree(database['tables']), report);
   if (!isAnyName) return;
@@ -51,6 +56,7 @@ export function checkDatabase(
 function checkShard(
   path: Path,
   shard: Tree,
+  engine: Engine,
   isAnyName: boolean,
   listeners: readonly HostPort[],
   report: Report,
@@ -73,23 +79,21 @@ function checkShard(
     );
   }
   if (typeof shard['url'] === 'string')
-    checkUrl([...path, 'url'], shard['url'], isAnyName, listeners, report);
+    checkUrl([...path, 'url'], shard['url'], engine, isAnyName, listeners, report);
 }
 
 function checkUrl(
   at: Path,
   text: string,
+  engine: Engine,
   isAnyName: boolean,
   listeners: readonly HostPort[],
   report: Report,
 ): void {
-  const url = parseShardUrl(text);
+  const { defaultPort, exampleUrl } = ENGINES[engine];
+  const url = parseShardUrl(text, engine);
   if (!(url instanceof URL)) {
-    report.mistake(
-      at,
-      url.reason,
-      'postgres://user:password@host:5432/database (special characters as %40 and the like)',
-    );
+    report.mistake(at, url.reason, `${exampleUrl} (special characters as %40 and the like)`);
     return;
   }
   const server = `${url.protocol}//${url.host}`;
@@ -97,24 +101,24 @@ function checkUrl(
     report.mistake(at, 'the client names the database here', `${server} without a database`);
   if (!isAnyName && urlDatabase(url) === '')
     report.mistake(at, 'the URL names no database', `${server}/shop`);
-  const port = Number(url.port || 5432);
+  const port = Number(url.port || defaultPort);
   const isOwn = (own: HostPort) => own.port === port && (isLoopback(own.host) || isAnyAddress(own.host));
   if (isLoopback(url.hostname) && listeners.some(isOwn)) {
     report.mistake(
       at,
       `port ${port} is Ringferry's own: it would connect to itself`,
-      "the database server's own port, usually 5432",
+      `the database server's own port, usually ${defaultPort}`,
     );
   }
 }
 
-function checkSameUrls(path: Path, shards: Tree, report: Report): void {
+function checkSameUrls(path: Path, shards: Tree, engine: Engine, report: Report): void {
   const seen = new Map<string, string>();
   for (const [name, entry] of Object.entries(shards)) {
     const text = asTree(entry)['url'];
-    const url = typeof text === 'string' ? parseShardUrl(text) : undefined;
+    const url = typeof text === 'string' ? parseShardUrl(text, engine) : undefined;
     if (!(url instanceof URL)) continue;
-    const place = `${url.hostname}:${url.port || 5432}/${urlDatabase(url)}?${url.searchParams.get('host') ?? ''}`;
+    const place = `${url.hostname}:${url.port || ENGINES[engine].defaultPort}/${urlDatabase(url)}?${url.searchParams.get('host') ?? ''}`;
     const other = seen.get(place);
     if (other !== undefined)
       report.mistake(

@@ -41,7 +41,7 @@ export function checkMeaning(
 function checkListen(root: Tree, report: Report): Readonly<Record<string, HostPort>> {
   const listen = asTree(root['listen']);
   const found: Record<string, HostPort> = {};
-  for (const role of ['postgres', 'admin', 'http']) {
+  for (const role of ['postgres', 'mysql', 'admin', 'http']) {
     const text = listen[role];
     if (typeof text !== 'string') continue;
     const address = parseAddress(text);
@@ -67,7 +67,12 @@ function checkListen(root: Tree, report: Report): Readonly<Record<string, HostPo
   return found;
 }
 
-const DEFAULT_PORTS: Readonly<Record<string, number>> = { postgres: 6432, admin: 6433, http: 9432 };
+const DEFAULT_PORTS: Readonly<Record<string, number>> = {
+  postgres: 6432,
+  mysql: 6033,
+  admin: 6433,
+  http: 9432,
+};
 
 function isSameListener(a: HostPort, b: HostPort): boolean {
   return a.port === b.port && (a.host === b.host || isAnyAddress(a.host) || isAnyAddress(b.host));
@@ -95,21 +100,6 @@ function checkAdminPassword(root: Tree, addresses: Readonly<Record<string, HostP
 
 /** Words that the design has but this release does not serve. */
 function checkLimitsOfRelease(root: Tree, report: Report): void {
-  if (asTree(root['listen'])['mysql'] !== undefined) {
-    report.warning(
-      ['listen', 'mysql'],
-      'MySQL is not in this release: nothing listens there',
-      'nothing: leave listen.mysql out',
-    );
-  }
-  const workers = root['workers'];
-  if (workers === 'auto' || (typeof workers === 'number' && workers > 1)) {
-    report.warning(
-      ['workers'],
-      'more than one worker is not in this release: one process runs',
-      'workers: 1',
-    );
-  }
   if (asTree(root['store'])['kind'] === 'etcd') {
     report.mistake(
       ['store', 'kind'],

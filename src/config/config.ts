@@ -57,6 +57,8 @@ export interface DatabaseConfig {
   readonly tables: Readonly<Record<string, TableConfig>>;
   /** Verifies server certificates: like libpq's sslmode in the URL; here the CA. */
   readonly serverCa: string | undefined;
+  /** MySQL: clients may send files of their own (LOAD DATA LOCAL INFILE). */
+  readonly localInfile: boolean;
 }
 
 export interface LimitsConfig {
@@ -69,6 +71,7 @@ export interface LimitsConfig {
   readonly authTimeoutMs: number;
   readonly idleTransactionTimeoutMs: number;
   readonly maxMergeRows: number;
+  readonly decisionTimeoutMs: number;
 }
 
 export interface MigrationConfig {
@@ -90,6 +93,7 @@ export interface Config {
   readonly store: { readonly kind: 'file'; readonly path: string };
   readonly tls: TlsConfig | undefined;
   readonly admin: { readonly password: string | undefined };
+  readonly mysql: { readonly serverVersion: string | undefined };
   readonly users: readonly UserConfig[];
   readonly databases: Readonly<Record<string, DatabaseConfig>>;
   readonly limits: LimitsConfig;

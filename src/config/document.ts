@@ -12,6 +12,7 @@ const SECTIONS: Readonly<Record<string, string>> = {
   store: 'Where the ring, its epochs and the migrations are kept.',
   tls: 'What clients see when they ask for TLS. Leave it out to serve plain connections only.',
   admin: 'Who may use the control port and the API.',
+  mysql: 'What MySQL clients are told.',
   users: 'A list: who may log in. At least one.',
   databases: 'A map: the databases that clients can name. `"*"` stands for every name that is not listed.',
   limits: 'A named maximum for everything that comes from outside.',

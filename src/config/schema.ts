@@ -32,9 +32,9 @@ const listen = z.strictObject({
     'Where Postgres clients connect, as `host:port`.',
   ),
   mysql: setting(
-    address.optional(),
+    address.default('127.0.0.1:6033'),
     false,
-    'Where MySQL clients connect. Not in this release: leave it out.',
+    'Where MySQL and MariaDB clients connect, when a database has `engine: mysql`.',
   ),
   admin: setting(
     z.union([address, z.literal(false)]).default('127.0.0.1:6433'),
@@ -79,6 +79,14 @@ const tls = z.strictObject({
   required: setting(z.boolean().default(false), false, 'Refuse clients that do not use TLS.'),
 });
 
+const mysql = z.strictObject({
+  server_version: setting(
+    name.max(60).optional(),
+    false,
+    'The version that MySQL clients are told; drivers decide by it what they may use. Not given: that of a MariaDB 10.11.',
+  ),
+});
+
 const admin = z.strictObject({
   password: setting(
     z.string().min(1).optional(),
@@ -112,9 +120,9 @@ const pool = z.strictObject({
   ),
   size: setting(count.default(20), false, 'Most backends per shard and user.'),
   pipeline: setting(
-    z.int().min(0).default(16),
+    z.int().min(1).max(1_000).default(16),
     false,
-    'Most autocommit requests of different clients on one backend at once. Accepted for later: in this release a backend serves one request at a time, whatever it says.',
+    'Most reads of different clients that stand in line on one backend at once (Postgres; MySQL serves one at a time). 1: none does.',
   ),
   wait_timeout_ms: setting(
     milliseconds.default(30_000),
@@ -162,7 +170,7 @@ const database = z.strictObject({
   engine: setting(
     z.enum(['postgres', 'mysql']).default('postgres'),
     false,
-    '`postgres`. (`mysql` is not in this release.)',
+    '`postgres`, or `mysql` for MySQL and MariaDB.',
   ),
   pool: pool.prefault({}),
   shards: z.record(name, shard),
@@ -185,6 +193,11 @@ const database = z.strictObject({
     filePath.optional(),
     false,
     "PEM file that the shards' certificates are verified with (`sslmode=verify-ca` and `verify-full`).",
+  ),
+  local_infile: setting(
+    z.boolean().default(false),
+    false,
+    'MySQL: lets clients send files of their own (`LOAD DATA LOCAL INFILE`). Off, they are not asked for any.',
   ),
   auth_query: setting(z.string().optional(), false, 'Not in this release: list the users under `users`.'),
 });
@@ -219,6 +232,11 @@ const limits = z.strictObject({
     false,
     'Most rows that one scatter may have to keep in memory for sorting or grouping.',
   ),
+  decision_timeout_ms: setting(
+    milliseconds.default(30_000),
+    false,
+    'A COMMIT over several shards waits this long for the store to keep the decision; then its client hears that the outcome is not known yet.',
+  ),
 });
 
 const migration = z.strictObject({
@@ -241,13 +259,14 @@ export const configSchema = z
   .strictObject({
     listen: listen.prefault({}),
     workers: setting(
-      z.union([z.int().min(1), z.literal('auto')]).default(1),
+      z.union([z.int().min(1).max(64), z.literal('auto')]).default(1),
       false,
-      'Processes. This release runs one.',
+      'Processes that serve clients; auto: one for each core. See operations.md.',
     ),
     store: store.default({ kind: 'file', path: './ringferry-state' }),
     tls: tls.optional(),
     admin: admin.prefault({}),
+    mysql: mysql.prefault({}),
     users: z.array(user).min(1),
     databases: z.record(name, database),
     limits: limits.prefault({}),

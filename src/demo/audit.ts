@@ -1,4 +1,4 @@
-import pg from 'pg';
+import type { DemoEngine } from './engine.js';
 import type { Journal } from './journal.js';
 
 /** A shard as the audit reads it: directly, past the proxy. */
@@ -33,7 +33,11 @@ interface FoundOrder {
  * Compares what was acknowledged to the application with what the shards' own tables hold: every customer and every
  * order exactly once over all shards, with its last acknowledged value, and nothing else. Nobody may write meanwhile.
  */
-export async function audit(journal: Journal, shards: readonly AuditedShard[]): Promise<AuditReport> {
+export async function audit(
+  engine: DemoEngine,
+  journal: Journal,
+  shards: readonly AuditedShard[],
+): Promise<AuditReport> {
   const report = {
     checked: 0,
     lost: [] as string[],
@@ -44,7 +48,7 @@ export async function audit(journal: Journal, shards: readonly AuditedShard[]): 
   };
   const customers = new Map<string, { shard: string; points: number }[]>();
   const orders = new Map<string, FoundOrder[]>();
-  for (const shard of shards) await readShard(shard, customers, orders, report.spread);
+  for (const shard of shards) await readShard(engine, shard, customers, orders, report.spread);
   checkCustomers(journal, customers, report);
   checkOrders(journal, orders, report);
   return report;
@@ -112,38 +116,45 @@ function names(copies: readonly { shard: string }[]): string {
 }
 
 async function readShard(
+  engine: DemoEngine,
   shard: AuditedShard,
   customers: Map<string, { shard: string; points: number }[]>,
   orders: Map<string, FoundOrder[]>,
   spread: Map<string, number>,
 ): Promise<void> {
-  const client = new pg.Client({ connectionString: shard.url, application_name: 'audit' });
-  await client.connect();
+  const clients = engine.clients(shard.url, { size: 1, name: 'audit' });
   try {
-    const people = await client.query<[string, string]>({
-      text: 'SELECT id, points FROM customers',
-      rowMode: 'array',
-    });
-    for (const [id, points] of people.rows)
-      append(customers, id, { shard: shard.name, points: Number(points) });
+    const people = await clients.run('SELECT id, points FROM customers');
+    for (const { id, points } of people.rows)
+      append(customers, String(id), { shard: shard.name, points: Number(points) });
     spread.set(shard.name, people.rows.length);
-    const bought = await client.query<[string, string, string, string, string]>({
-      text: `SELECT o.id, o.customer_id, o.status, o.total_cents, coalesce(i.count, 0)
-             FROM orders o FULL JOIN (SELECT customer_id, order_id, count(*) FROM order_items GROUP BY 1, 2) i
-             ON i.customer_id = o.customer_id AND i.order_id = o.id`,
-      rowMode: 'array',
-    });
-    for (const [id, customerId, status, totalCents, itemCount] of bought.rows) {
-      append(orders, id ?? `of stray items of ${customerId}`, {
+    const bought = await clients.run(
+      `SELECT o.id, o.customer_id, o.status, o.total_cents, coalesce(i.items, 0) AS items FROM orders o
+       LEFT JOIN (SELECT customer_id, order_id, count(*) AS items FROM order_items GROUP BY customer_id, order_id) i
+       ON i.customer_id = o.customer_id AND i.order_id = o.id`,
+    );
+    for (const row of bought.rows)
+      append(orders, String(row['id']), {
         shard: shard.name,
-        customerId,
-        status,
-        totalCents: Number(totalCents),
-        itemCount: Number(itemCount),
+        customerId: String(row['customer_id']),
+        status: String(row['status']),
+        totalCents: Number(row['total_cents']),
+        itemCount: Number(row['items']),
       });
-    }
+    const stray = await clients.run(
+      `SELECT i.customer_id, i.order_id, i.line FROM order_items i
+       LEFT JOIN orders o ON o.customer_id = i.customer_id AND o.id = i.order_id WHERE o.id IS NULL`,
+    );
+    for (const row of stray.rows)
+      append(orders, `${row['order_id']} (its line ${row['line']} without the order)`, {
+        shard: shard.name,
+        customerId: String(row['customer_id']),
+        status: 'stray',
+        totalCents: 0,
+        itemCount: 1,
+      });
   } finally {
-    await client.end();
+    await clients.end();
   }
 }
 

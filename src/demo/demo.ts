@@ -2,23 +2,22 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import { audit } from './audit.js';
+import type { DemoEngine, DemoServer } from './engine.js';
 import { freePort, isFree } from './free-port.js';
 import { addShard, finish, type Growth } from './growth.js';
 import { Journal } from './journal.js';
 import { Narrator } from './narrator.js';
-import { embeddedBinaries } from './postgres-binaries.js';
-import { type PostgresServer, startPostgresServers } from './postgres-server.js';
 import { ProxyProcess } from './proxy-process.js';
-import { unprivilegedUser } from './run-as.js';
 import { type Screen, thousands } from './screen.js';
 import { seedShop } from './seed.js';
-import { SHOP_SCHEMA, SHOP_TABLES } from './shop.js';
+import { SHOP_TABLES } from './shop.js';
 import { isGood, printSummary } from './summary.js';
 import { Traffic } from './traffic.js';
 
 export interface DemoOptions {
+  readonly engine: DemoEngine;
+  readonly workers: number | 'auto';
   /** Ends by itself after the summary. */
   readonly exit: boolean;
   readonly screen: Screen;
@@ -32,7 +31,7 @@ const THINK_MS = 6;
 const CALM_MS = 4_000;
 
 /**
- * Three real Postgres shards, a shop with live traffic through Ringferry, and a fourth shard added under it; then the
+ * Three real shards, a shop with live traffic through Ringferry, and a fourth shard added under it; then the
  * measured summary. Returns the exit status: 0 only when nothing failed, was lost or was counted wrong.
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
@@ -56,30 +55,28 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 const INTERRUPTED = 130;
 
 async function tell(options: DemoOptions, atEnd: (ending: () => Promise<unknown>) => void): Promise<number> {
-  const { screen } = options;
-  const narrator = new Narrator(screen);
+  const { screen, engine } = options;
+  const narrator = new Narrator(screen, engine);
   narrator.title();
 
-  const servers = await narrator.step('Postgres servers', async () => {
-    const servers = await startShards(atEnd);
-    const version = await serverVersion(servers[0]!);
+  const servers = await narrator.step(`${engine.title} servers`, async () => {
+    const servers = await startShards(engine, atEnd);
+    const version = await engine.version(servers[0]!);
     const places = servers.map((server, index) => `${NAMES[index]} :${server.port}`);
-    return [
-      servers,
-      `PostgreSQL ${version} from npm: ${places.slice(0, 3).join(', ')}, and ${places[3]} still empty`,
-    ];
+    return [servers, `${version}: ${places.slice(0, 3).join(', ')}, and ${places[3]} still empty`];
   });
   const shards = servers.map((server, index) => ({ name: NAMES[index]!, url: server.url('shop') }));
 
   const proxy = await narrator.step('Ringferry in front', async () => {
-    const proxy = await startProxy(shards.slice(0, 3), atEnd);
-    return [proxy, `postgres://app@127.0.0.1:${proxy.ports.postgres}/shop`];
+    const proxy = await startProxy(options, shards.slice(0, 3), atEnd);
+    return [proxy, proxy.url('shop', 'app', engine.protocol)];
   });
 
   const journal = new Journal();
   const customerIds = await narrator.step('a shop, filled through it', async () => {
     const begin = performance.now();
-    const { customerIds, rows } = await seedShop(proxy.url('shop', 'app'), SIZE, journal);
+    const url = proxy.url('shop', 'app', engine.protocol);
+    const { customerIds, rows } = await seedShop(engine, url, SIZE, journal);
     return [
       customerIds,
       `${thousands(rows)} rows in 4 tables, ${thousands((rows / (performance.now() - begin)) * 1000)} rows/s`,
@@ -87,7 +84,8 @@ async function tell(options: DemoOptions, atEnd: (ending: () => Promise<unknown>
   });
 
   const traffic = new Traffic({
-    url: proxy.url('shop', 'app'),
+    engine,
+    url: proxy.url('shop', 'app', engine.protocol),
     shoppers: SHOPPERS,
     thinkMs: THINK_MS,
     customerIds,
@@ -117,7 +115,7 @@ async function tell(options: DemoOptions, atEnd: (ending: () => Promise<unknown>
   }
 
   const report = await narrator.step('audit, past the proxy', async () => {
-    const report = await audit(journal, shards);
+    const report = await audit(engine, journal, shards);
     return [report, `${thousands(report.checked)} customers and orders looked up in the shards themselves`];
   });
   const outcome = { traffic, journal, report, growth };
@@ -128,23 +126,24 @@ async function tell(options: DemoOptions, atEnd: (ending: () => Promise<unknown>
 
 const NAMES = ['a', 'b', 'c', 'd'] as const;
 
-async function startShards(atEnd: (ending: () => Promise<unknown>) => void): Promise<PostgresServer[]> {
-  const binaries = await embeddedBinaries(unprivilegedUser());
-  if (binaries.copy !== undefined) atEnd(() => rm(binaries.copy!, { recursive: true, force: true }));
-  const servers = await startPostgresServers({ binaries, count: NAMES.length });
+async function startShards(
+  engine: DemoEngine,
+  atEnd: (ending: () => Promise<unknown>) => void,
+): Promise<DemoServer[]> {
+  const servers = await engine.start(NAMES.length, atEnd);
   atEnd(() => Promise.all(servers.map((server) => server.stop())));
   await Promise.all(
     servers.map(async (server, index) => {
-      await execute(server.url(), 'CREATE ROLE app LOGIN');
-      await execute(server.url(), 'CREATE DATABASE shop OWNER app');
+      await engine.makeDatabase(server);
       // The fourth stays empty: its tables come with the migration.
-      if (index < 3) await execute(server.url('shop'), `SET ROLE app; ${SHOP_SCHEMA}`);
+      if (index < 3) await engine.makeTables(server);
     }),
   );
   return servers;
 }
 
 async function startProxy(
+  { engine, workers }: Pick<DemoOptions, 'engine' | 'workers'>,
   shards: readonly { name: string; url: string }[],
   atEnd: (ending: () => Promise<unknown>) => void,
 ): Promise<ProxyProcess> {
@@ -154,7 +153,7 @@ async function startProxy(
     users: [{ name: 'app', auth: 'trust' }],
     databases: {
       shop: {
-        engine: 'postgres',
+        engine: engine.protocol,
         pool: { mode: 'transaction', size: 20 },
         shards: Object.fromEntries(shards.map((shard) => [shard.name, { url: shard.url }])),
         home: 'a',
@@ -163,8 +162,14 @@ async function startProxy(
       },
     },
     log: { level: 'warn' },
+    workers,
   };
-  const ports = { postgres: await portNear(6432), admin: await portNear(6433), http: await portNear(9432) };
+  const usual = await portNear(engine.usualPort);
+  const ports = {
+    ...(engine.protocol === 'postgres' ? { postgres: usual } : { postgres: await freePort(), mysql: usual }),
+    admin: await portNear(6433),
+    http: await portNear(9432),
+  };
   const proxy = new ProxyProcess({ folder, ports, config });
   atEnd(() => proxy.end());
   await proxy.start();
@@ -174,19 +179,4 @@ async function startProxy(
 /** The usual port when nobody has it, so that what the documentation says can be typed. */
 async function portNear(usual: number): Promise<number> {
   return (await isFree(usual)) ? usual : freePort();
-}
-
-async function serverVersion(server: PostgresServer): Promise<string> {
-  const [row] = await execute(server.url(), 'SHOW server_version');
-  return String(row?.['server_version']).split(' ')[0]!;
-}
-
-async function execute(url: string, sql: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query<Record<string, unknown>>(sql)).rows ?? [];
-  } finally {
-    await client.end();
-  }
 }

@@ -5,7 +5,9 @@ import { OperatingError } from '../lib/errors.js';
 const LOWEST = 10_240;
 const HIGHEST = 32_000;
 
-/** A port of 127.0.0.1 that nobody listens on right now. `RINGFERRY_PORTS=20000-20999` narrows the choice. */
+const given = new Set<number>();
+
+/** A port of 127.0.0.1 that nobody listens on right now, never the same twice. `RINGFERRY_PORTS=20000-20999` narrows the choice. */
 export async function freePort(): Promise<number> {
   const [low = LOWEST, high = HIGHEST] = (process.env['RINGFERRY_PORTS'] ?? '')
     .split('-')
@@ -13,6 +15,8 @@ export async function freePort(): Promise<number> {
     .map(Number);
   for (let attempt = 0; attempt < 200; attempt++) {
     const port = low + Math.floor(Math.random() * (high - low + 1));
+    if (given.has(port)) continue;
+    given.add(port);
     if (await isFree(port)) return port;
   }
   throw new OperatingError('internal', `no free port between ${low} and ${high}`);

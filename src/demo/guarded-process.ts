@@ -11,7 +11,7 @@ const GUARD = `signal=$1; folder=$2; shift 2
 exec 3<&0
 "$@" </dev/null & process=$!
 echo $process
-( read -r word <&3; [ "$word" = keep ] || { : > "$folder/orphaned"; kill -$signal $process 2>/dev/null; } ) & reader=$!
+( read -r word <&3; [ "$word" = keep ] || { : > "$folder/orphaned"; kill -$signal $process; kill -CONT $process; } 2>/dev/null ) & reader=$!
 wait $process; status=$?
 [ -e "$folder/orphaned" ] && rm -rf "$folder"
 kill $reader 2>/dev/null

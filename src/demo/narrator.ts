@@ -1,4 +1,5 @@
 import type { Phase } from '../migration/record.js';
+import type { DemoEngine } from './engine.js';
 import type { Growth } from './growth.js';
 import type { ProxyProcess } from './proxy-process.js';
 import { bar, milliseconds, type Screen, seconds, thousands } from './screen.js';
@@ -6,20 +7,28 @@ import type { Traffic } from './traffic.js';
 
 const LABEL_WIDTH = 28;
 
+/** What these phases do, which differs between the engines. */
+export interface PhaseWords {
+  readonly preparing: string;
+  readonly cleaning: string;
+}
+
 /** Tells the demo's story while it happens. */
 export class Narrator {
   readonly #screen: Screen;
+  readonly #engine: DemoEngine;
   readonly #told = new Set<Phase>();
 
-  constructor(screen: Screen) {
+  constructor(screen: Screen, engine: DemoEngine) {
     this.#screen = screen;
+    this.#engine = engine;
   }
 
   title(): void {
     const screen = this.#screen;
     screen.line();
     screen.line(
-      `  ${screen.bold('Ringferry')}  a shop on three Postgres shards gets a fourth one while it is open`,
+      `  ${screen.bold('Ringferry')}  a shop on three ${this.#engine.title} shards gets a fourth one while it is open`,
     );
     screen.line();
   }
@@ -54,12 +63,13 @@ export class Narrator {
 
   invitation(proxy: ProxyProcess): void {
     const screen = this.#screen;
-    const shop = `psql -h 127.0.0.1 -p ${proxy.ports.postgres} -U app shop`;
+    const { protocol } = this.#engine;
+    const shop = (sql: string) => this.#engine.commandLine(proxy.ports[protocol] ?? 0, sql);
     const control = `psql -h 127.0.0.1 -p ${proxy.ports.admin} ringferry`;
     screen.line('  Everything stays up. In another terminal:');
     screen.line();
-    screen.line(`    ${shop} -c 'SELECT status, count(*) FROM orders GROUP BY status ORDER BY status'`);
-    screen.line(`    ${shop} -c 'SELECT * FROM customers ORDER BY points DESC, id LIMIT 5'`);
+    screen.line(`    ${shop('SELECT status, count(*) FROM orders GROUP BY status ORDER BY status')}`);
+    screen.line(`    ${shop('SELECT * FROM customers ORDER BY points DESC, id LIMIT 5')}`);
     screen.line(`    ${control} -c 'SHOW SHARDS'`);
     screen.line(`    ${control} -c 'EXPLAIN ROUTE SELECT count(*) FROM orders'`);
     screen.line(`    http://127.0.0.1:${proxy.ports.http}/`);
@@ -70,7 +80,7 @@ export class Narrator {
 
   #tell(phase: Phase, growth: Growth, ms: number): void {
     this.#told.add(phase);
-    const words = wordsOf(phase, growth);
+    const words = wordsOf(phase, growth, this.#engine.words);
     if (words === '') return;
     this.#screen.line(`    ${phase.padEnd(LABEL_WIDTH)}${words}  ${this.#screen.dim(seconds(ms))}`);
   }
@@ -82,10 +92,10 @@ function progressBar(growth: Growth): string {
 }
 
 /** What a phase has done, in words; empty for phases that are over at once. */
-function wordsOf(phase: Phase, growth: Growth): string {
+function wordsOf(phase: Phase, growth: Growth, words: PhaseWords): string {
   switch (phase) {
     case 'preparing':
-      return 'tables on the new shard, slots and publications on the others';
+      return words.preparing;
     case 'backfilling':
       return `${thousands(growth.copiedRows)} rows copied, one snapshot for each of ${growth.sources.join(', ')}`;
     case 'catching-up':
@@ -101,7 +111,7 @@ function wordsOf(phase: Phase, growth: Growth): string {
     case 'switched':
       return `the new shard owns ${growth.sharePercent.toFixed(1)} % of the keys; until "finish" there is a way back`;
     case 'cleaning':
-      return 'slots, publications, triggers and rows left behind are gone';
+      return words.cleaning;
     default:
       return '';
   }

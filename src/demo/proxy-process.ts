@@ -7,6 +7,8 @@ import { GuardedProcess } from './guarded-process.js';
 
 export interface ProxyPorts {
   readonly postgres: number;
+  /** Where MySQL clients connect, if they can. */
+  readonly mysql?: number;
   readonly admin: number;
   readonly http: number;
 }
@@ -43,8 +45,8 @@ export class ProxyProcess {
     return this.#process?.processId ?? 0;
   }
 
-  url(database: string, user: string): string {
-    return `postgres://${user}@127.0.0.1:${this.ports.postgres}/${database}`;
+  url(database: string, user: string, protocol: 'postgres' | 'mysql' = 'postgres'): string {
+    return `${protocol}://${user}@127.0.0.1:${this.ports[protocol]}/${database}`;
   }
 
   /** Resolves when it is ready for clients; may be called again after it has ended. */

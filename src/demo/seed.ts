@@ -1,4 +1,4 @@
-import pg from 'pg';
+import type { DemoEngine, ShopClients } from './engine.js';
 import type { Journal } from './journal.js';
 import { COUNTRIES, customerOf, type OrderItem, someItems, totalOf } from './shop.js';
 
@@ -11,16 +11,17 @@ const ROWS_PER_STATEMENT = 200;
 
 /** Fills the shop through the front door, as an application would; every row goes into the journal. Returns the customers' ids and how many rows there are. */
 export async function seedShop(
+  engine: DemoEngine,
   url: string,
   size: SeedSize,
   journal: Journal,
 ): Promise<{ customerIds: string[]; rows: number }> {
-  const pool = new pg.Pool({ connectionString: url, max: 4, application_name: 'seed' });
+  const clients = engine.clients(url, { size: 4, name: 'seed' });
   try {
-    await insert(pool, 'countries (code, name)', COUNTRIES);
+    await insert(clients, 'countries (code, name)', COUNTRIES);
     const customers = Array.from({ length: size.customers }, (_, index) => customerOf(index));
     await insert(
-      pool,
+      clients,
       'customers (id, name, country)',
       customers.map((customer) => [customer.id, customer.name, customer.country]),
     );
@@ -29,7 +30,7 @@ export async function seedShop(
       ordersOf(customer.id, index, size.ordersPerCustomer),
     );
     await insert(
-      pool,
+      clients,
       'orders (customer_id, id, status, total_cents)',
       orders.map((order) => [order.customerId, order.id, 'delivered', totalOf(order.items)]),
     );
@@ -43,7 +44,7 @@ export async function seedShop(
         item.priceCents,
       ]),
     );
-    await insert(pool, 'order_items (customer_id, order_id, line, product, quantity, price_cents)', items);
+    await insert(clients, 'order_items (customer_id, order_id, line, product, quantity, price_cents)', items);
     for (const { id, customerId, items } of orders) {
       journal.orderPlaced(id, {
         customerId,
@@ -57,7 +58,7 @@ export async function seedShop(
       rows: COUNTRIES.length + customers.length + orders.length + items.length,
     };
   } finally {
-    await pool.end();
+    await clients.end();
   }
 }
 
@@ -77,14 +78,18 @@ function ordersOf(customerId: string, index: number, count: number): SeedOrder[]
 }
 
 /** INSERT statements of many rows, four at a time. */
-async function insert(pool: pg.Pool, into: string, rows: readonly (readonly unknown[])[]): Promise<void> {
+async function insert(
+  clients: ShopClients,
+  into: string,
+  rows: readonly (readonly unknown[])[],
+): Promise<void> {
   const statements: (() => Promise<unknown>)[] = [];
   for (let at = 0; at < rows.length; at += ROWS_PER_STATEMENT) {
     const part = rows.slice(at, at + ROWS_PER_STATEMENT);
     let parameter = 0;
     const tuples = part.map((row) => `(${row.map(() => `$${++parameter}`).join(', ')})`);
     const sql = `INSERT INTO ${into} VALUES ${tuples.join(', ')}`;
-    statements.push(() => pool.query(sql, part.flat()));
+    statements.push(() => clients.run(sql, part.flat()));
   }
   const workers = Array.from({ length: 4 }, async () => {
     for (let next = statements.shift(); next !== undefined; next = statements.shift()) await next();

@@ -1,37 +1,5 @@
 import { createHash } from 'node:crypto';
 
-/** What a shop's developer would write for one Postgres; nothing in it knows about shards. */
-export const SHOP_SCHEMA = `
-CREATE TABLE countries (
-  code char(2) PRIMARY KEY,
-  name text NOT NULL
-);
-CREATE TABLE customers (
-  id      uuid PRIMARY KEY,
-  name    text NOT NULL,
-  country char(2) NOT NULL REFERENCES countries,
-  points  bigint NOT NULL DEFAULT 0,
-  joined  timestamptz NOT NULL DEFAULT now()
-);
-CREATE TABLE orders (
-  customer_id uuid NOT NULL REFERENCES customers,
-  id          uuid NOT NULL,
-  status      text NOT NULL CHECK (status IN ('placed', 'shipped', 'delivered')),
-  total_cents bigint NOT NULL,
-  placed      timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (customer_id, id)
-);
-CREATE TABLE order_items (
-  customer_id uuid NOT NULL,
-  order_id    uuid NOT NULL,
-  line        int NOT NULL,
-  product     text NOT NULL,
-  quantity    int NOT NULL,
-  price_cents bigint NOT NULL,
-  PRIMARY KEY (customer_id, order_id, line),
-  FOREIGN KEY (customer_id, order_id) REFERENCES orders
-);`;
-
 /** How the shop's tables are declared to Ringferry. */
 export const SHOP_TABLES = {
   customers: { key: 'id' },

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type pg from 'pg';
 import { asError } from '../lib/errors.js';
+import type { Answer, ShopClients, ShopConnection } from './engine.js';
 import type { Journal, OrderFacts } from './journal.js';
 import { someItems, totalOf } from './shop.js';
 
@@ -10,7 +10,7 @@ export interface ShopperEvents {
   onWrongAnswer(text: string): void;
 }
 
-type Run = (sql: string, values?: unknown[]) => Promise<pg.QueryResult<Record<string, string>>>;
+type Run = (sql: string, values?: readonly unknown[]) => Promise<Answer>;
 
 /** What shoppers and the shop's own people do, and how often (in hundredths). */
 const ACTS: readonly (readonly [share: number, act: keyof ShopperActs])[] = [
@@ -40,15 +40,15 @@ interface ShopperActs {
  * its own writes back. What ends in an error is journalled as uncertain.
  */
 export class Shopper implements ShopperActs {
-  readonly #pool: pg.Pool;
+  readonly #clients: ShopClients;
   readonly #customerIds: readonly string[];
   readonly #journal: Journal;
   readonly #events: ShopperEvents;
   /** Orders that this shopper placed and nobody else touches. */
   readonly #ownOrders: string[] = [];
 
-  constructor(pool: pg.Pool, customerIds: readonly string[], journal: Journal, events: ShopperEvents) {
-    this.#pool = pool;
+  constructor(clients: ShopClients, customerIds: readonly string[], journal: Journal, events: ShopperEvents) {
+    this.#clients = clients;
     this.#customerIds = customerIds;
     this.#journal = journal;
     this.#events = events;
@@ -113,6 +113,8 @@ export class Shopper implements ShopperActs {
     const totalCents = totalOf(items);
     const points = Math.ceil(totalCents / 100);
     const isDone = await this.#together([id, customerId], async (run) => {
+      // The customer first: InnoDB's check of the foreign key shares that row, and two who then write it wait for each other.
+      await run('UPDATE customers SET points = points + $2 WHERE id = $1', [customerId, points]);
       await run("INSERT INTO orders (customer_id, id, status, total_cents) VALUES ($1, $2, 'placed', $3)", [
         customerId,
         id,
@@ -124,7 +126,6 @@ export class Shopper implements ShopperActs {
         `INSERT INTO order_items (customer_id, order_id, line, product, quantity, price_cents) VALUES ${rows.join(', ')}`,
         [customerId, id, ...values],
       );
-      await run('UPDATE customers SET points = points + $2 WHERE id = $1', [customerId, points]);
     });
     if (!isDone) return;
     this.#journal.orderPlaced(id, { customerId, totalCents, itemCount: items.length, status: 'placed' });
@@ -188,16 +189,18 @@ export class Shopper implements ShopperActs {
     return this.#customerIds[Math.floor(Math.random() * this.#customerIds.length)]!;
   }
 
+  /** One whose state is known: after a write of unknown outcome nobody can say what reading it should give. */
   #ownOrder(): [string, OrderFacts] | undefined {
     const id = this.#ownOrders[Math.floor(Math.random() * this.#ownOrders.length)];
-    const facts = id === undefined ? undefined : this.#journal.orders.get(id);
+    const isKnown = id !== undefined && !this.#journal.uncertain.has(id);
+    const facts = isKnown ? this.#journal.orders.get(id) : undefined;
     return id === undefined || facts === undefined ? undefined : [id, facts];
   }
 
   /** Statements outside a transaction. */
   async #alone(ids: string[], work: (run: Run) => Promise<void>): Promise<void> {
     try {
-      await work(this.#timed(this.#pool));
+      await work((sql, values) => this.#timed(() => this.#clients.run(sql, values)));
     } catch (thrown) {
       if (!wasNeverSent(thrown)) this.#journal.outcomeUnknown(...ids);
       this.#events.onError(asError(thrown));
@@ -206,36 +209,30 @@ export class Shopper implements ShopperActs {
 
   /** Statements in one transaction; true when its COMMIT was acknowledged. */
   async #together(ids: string[], work: (run: Run) => Promise<void>): Promise<boolean> {
-    let client: pg.PoolClient | undefined;
+    let connection: ShopConnection | undefined;
     let isCommitting = false;
     try {
-      client = await this.#pool.connect();
-      // A connection that is lost is told twice: by the statement on it, which counts, and by this event.
-      client.on('error', ignore);
-      const run = this.#timed(client);
-      await run('BEGIN');
-      await work(run);
+      const own = await this.#clients.connect();
+      connection = own;
+      await this.#timed(() => own.begin());
+      await work((sql, values) => this.#timed(() => own.run(sql, values)));
       isCommitting = true;
-      const end = await run('COMMIT');
-      client.off('error', ignore);
-      client.release();
-      if (end.command === 'COMMIT') return true;
-      throw new Error(`COMMIT was answered with ${end.command}`);
+      await this.#timed(() => own.commit());
+      own.release(false);
+      return true;
     } catch (thrown) {
-      client?.release(true);
+      connection?.release(true);
       if (isCommitting) this.#journal.outcomeUnknown(...ids);
       this.#events.onError(asError(thrown));
       return false;
     }
   }
 
-  #timed(client: pg.Pool | pg.PoolClient): Run {
-    return async (sql, values) => {
-      const begin = performance.now();
-      const result = await client.query<Record<string, string>>(sql, values);
-      this.#events.onStatement(performance.now() - begin);
-      return result;
-    };
+  async #timed<Result>(work: () => Promise<Result>): Promise<Result> {
+    const begin = performance.now();
+    const result = await work();
+    this.#events.onStatement(performance.now() - begin);
+    return result;
   }
 }
 
@@ -243,5 +240,3 @@ export class Shopper implements ShopperActs {
 function wasNeverSent(thrown: unknown): boolean {
   return (thrown as { code?: string }).code === 'ECONNREFUSED';
 }
-
-function ignore(): void {}

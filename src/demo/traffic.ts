@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import { asError } from '../lib/errors.js';
+import type { DemoEngine, ShopClients } from './engine.js';
 import type { Journal } from './journal.js';
 import { Latencies } from './latencies.js';
 import { Shopper } from './shopper.js';
 
 export interface TrafficOptions {
+  readonly engine: DemoEngine;
   readonly url: string;
   readonly shoppers: number;
   /** A shopper thinks this long between two acts, on average. */
@@ -24,7 +25,7 @@ export interface TrafficSection {
 }
 
 /**
- * The shop's live traffic: shoppers on an ordinary `pg` pool, and one watcher who counts the customers over all shards
+ * The shop's live traffic: shoppers on an ordinary driver's pool, and one watcher who counts the customers over all shards
  * without pause. There are always equally many customers, so any other answer is wrong.
  */
 export class Traffic {
@@ -36,19 +37,18 @@ export class Traffic {
   counts = 0;
   wrongCounts = 0;
   readonly #options: TrafficOptions;
-  readonly #pool: pg.Pool;
+  readonly #clients: ShopClients;
   #isRunning = false;
   #loops: Promise<void>[] = [];
 
   constructor(options: TrafficOptions) {
     this.#options = options;
-    this.#pool = new pg.Pool({
-      connectionString: options.url,
-      max: options.shoppers + 1,
-      application_name: 'shop',
+    this.#clients = options.engine.clients(options.url, {
+      size: options.shoppers + 1,
+      name: 'shop',
+      // A lost connection is reported by the statement that ran on it; an idle one that is lost is an error too.
+      onLost: (error) => this.#failed(error),
     });
-    // A lost connection is reported by the statement that ran on it as well; an idle one that is lost is an error too.
-    this.#pool.on('error', (error) => this.#failed(error));
   }
 
   start(section: string): void {
@@ -78,12 +78,12 @@ export class Traffic {
     await Promise.all(this.#loops);
     const last = this.sections.at(-1);
     if (last !== undefined) last.endedAtMs = performance.now();
-    await this.#pool.end();
+    await this.#clients.end();
   }
 
   async #shop(): Promise<void> {
     const { customerIds, journal, thinkMs } = this.#options;
-    const shopper = new Shopper(this.#pool, customerIds, journal, {
+    const shopper = new Shopper(this.#clients, customerIds, journal, {
       onStatement: (ms) => this.#measured(ms),
       onError: (error) => this.#failed(error),
       onWrongAnswer: (text) => this.wrongAnswers.push(text),
@@ -99,14 +99,13 @@ export class Traffic {
     while (this.#isRunning) {
       const begin = performance.now();
       try {
-        const result = await this.#pool.query<{ count: string }>('SELECT count(*) FROM customers');
+        const { rows } = await this.#clients.run('SELECT count(*) AS count FROM customers');
         this.#measured(performance.now() - begin);
         this.counts++;
-        if (result.rows[0]?.count === expected) continue;
+        const count = String(rows[0]?.['count']);
+        if (count === expected) continue;
         this.wrongCounts++;
-        this.wrongAnswers.push(
-          `SELECT count(*) FROM customers gave ${result.rows[0]?.count} instead of ${expected}`,
-        );
+        this.wrongAnswers.push(`SELECT count(*) FROM customers gave ${count} instead of ${expected}`);
       } catch (thrown) {
         this.#failed(asError(thrown));
       }

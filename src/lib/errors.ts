@@ -20,6 +20,7 @@ export const ERROR_TABLE = {
   'unknown-prepared-statement': { sqlstate: '26000', errno: 1243 },
   'unknown-portal': { sqlstate: '34000', errno: 1243 },
   'transaction-failed': { sqlstate: '25P02', errno: 1399 },
+  'unknown-session': { sqlstate: '22023', errno: 1094 },
   'no-transaction': { sqlstate: '25P01', errno: 1399 },
   'range-moved': { sqlstate: '40001', errno: 1213 },
   'gate-timeout': { sqlstate: '55P03', errno: 1205 },

@@ -76,6 +76,16 @@ export const CATALOGUE = {
     labels: ['database', 'shard'],
   },
   ringferry_leases_total: { type: 'counter', help: 'Times a backend was lent.', labels: ['database'] },
+  ringferry_shared_requests_total: {
+    type: 'counter',
+    help: 'Reads that stood in line with others on a shared backend (pool.pipeline).',
+    labels: ['database'],
+  },
+  ringferry_shared_requests_again_total: {
+    type: 'counter',
+    help: 'Those of them that were run again elsewhere, because the line stood still or its backend was lost.',
+    labels: ['database'],
+  },
   ringferry_lease_wait_seconds_total: {
     type: 'counter',
     help: 'Time that clients waited for a backend.',

@@ -1,9 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import { OperatingError } from '../lib/errors.js';
+import { untilAborted } from '../lib/until-aborted.js';
 import { intersection, rangesOf } from '../topology/moves.js';
 import type { ShardName } from '../topology/ring.js';
 import type { CopyTask, SourceSnapshot } from './engine.js';
-import { throwIfAborted, untilAborted } from './interrupt.js';
+import { throwIfAborted } from './interrupt.js';
 import { allTasks, type Link, tableName } from './links.js';
 import { stateIn, withCopies } from './publication.js';
 import type { CopyProgress, Phase } from './record.js';
@@ -47,7 +48,7 @@ async function publishCopies(run: Run): Promise<void> {
     await run.publish((current) => withCopies(current, record, url));
   }
   run.waitingFor = 'transactions that read all shards and began before the migration to end';
-  await untilAborted(world.topology.gate.passed(), run.signal);
+  await untilAborted(world.topology.participants.passed(), run.signal);
   run.waitingFor = undefined;
 }
 

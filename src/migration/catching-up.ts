@@ -1,4 +1,4 @@
-import { untilAborted } from './interrupt.js';
+import { untilAborted } from '../lib/until-aborted.js';
 import { stateIn, withCopies } from './publication.js';
 import type { Phase } from './record.js';
 import type { Run } from './run.js';

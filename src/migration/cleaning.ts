@@ -1,5 +1,5 @@
+import { untilAborted } from '../lib/until-aborted.js';
 import { refuseOwned } from './backfilling.js';
-import { untilAborted } from './interrupt.js';
 import { finished, stateIn } from './publication.js';
 import type { Phase } from './record.js';
 import type { Run } from './run.js';
@@ -44,6 +44,6 @@ async function deleteMovedRows(run: Run): Promise<void> {
 /** A transaction whose snapshot still shows the deleted rows would count them once scatters no longer leave them out. */
 export async function forgetOldSnapshots(run: Run): Promise<void> {
   run.waitingFor = 'transactions that may still see the deleted rows to end';
-  await untilAborted(run.world.topology.gate.passed(), run.signal);
+  await untilAborted(run.world.topology.participants.passed(), run.signal);
   run.waitingFor = undefined;
 }

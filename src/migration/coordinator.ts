@@ -63,7 +63,7 @@ export async function coordinate(run: Run): Promise<void> {
       const trouble = troubles.get(phase) ?? { attempts: 0, unknown: 0 };
       troubles.set(phase, trouble);
       trouble.attempts++;
-      if (!isTransient(error)) trouble.unknown++;
+      if (!isTransient(error, run.world.engine)) trouble.unknown++;
       await recover(run, error, trouble);
     }
   }

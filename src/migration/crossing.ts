@@ -83,6 +83,14 @@ class Steps {
   }
 }
 
+/** What one attempt goes through. */
+interface Attempt {
+  /** Every proxy holds. */
+  readonly held: Promise<void>;
+  readonly fences: Fences;
+  readonly steps: Steps;
+}
+
 /**
  * DESIGN section 4, in its order: hold → drain → fence → marker → passed → sequences → compare-and-swap → publish,
  * release. Whatever fails before the swap is undone before statements are let go, so that no client notices.
@@ -93,14 +101,14 @@ class Steps {
  *     store                                                           │ swap: the only point of no return
  */
 export async function cross(run: Run, crossing: Crossing): Promise<CrossingResult> {
-  const { gate } = run.world.topology;
+  const { participants } = run.world.topology;
   const fences = new Fences(run, crossing.fences);
   const steps = new Steps(run);
-  gate.hold(crossing.hold);
-  const failure = await switchOwner(run, crossing, fences, steps);
+  const held = participants.hold(crossing.hold);
+  const failure = await switchOwner(run, crossing, { held, fences, steps });
   if (failure !== undefined) {
     await fences.lowerAll();
-    gate.release();
+    participants.release();
     return { type: 'backed-out', error: failure };
   }
   const lastActs = Promise.all([fences.lowerShort(), crossing.beforeRelease()]);
@@ -112,21 +120,16 @@ export async function cross(run: Run, crossing: Crossing): Promise<CrossingResul
       );
     },
   );
-  const holdMs = gate.release();
+  const holdMs = participants.release();
   steps.end('released');
   run.world.log.info({ migration: run.record.id, holdMs, stepsMs: steps.ms }, 'the owner was switched');
   return { type: 'crossed', holdMs };
 }
 
 /** Up to the publication of the new owner; returns why it was not made. */
-async function switchOwner(
-  run: Run,
-  crossing: Crossing,
-  fences: Fences,
-  steps: Steps,
-): Promise<Error | undefined> {
+async function switchOwner(run: Run, crossing: Crossing, attempt: Attempt): Promise<Error | undefined> {
   try {
-    await approach(run, crossing, fences, steps);
+    await approach(run, crossing, attempt);
   } catch (thrown) {
     return asError(thrown);
   }
@@ -134,21 +137,24 @@ async function switchOwner(
   const failure = await swapOwner(run, next);
   if (failure !== undefined) return failure;
   await run.pausePoint('switched-in-store');
-  run.world.topology.publish(next);
-  steps.end('stored');
+  // Nobody is waited for: each proxy holds, and hears of the new owner before it hears of the release.
+  void run.world.topology.publish(next);
+  attempt.steps.end('stored');
   return undefined;
 }
 
 /** Everything before the swap; throws when the cutover cannot be made now. */
-async function approach(run: Run, crossing: Crossing, fences: Fences, steps: Steps): Promise<void> {
+async function approach(run: Run, crossing: Crossing, { held, fences, steps }: Attempt): Promise<void> {
   const { world } = run;
   const deadline = new Deadline(run, world.config.drainTimeoutMs);
+  await deadline.within('every proxy to acknowledge the hold', held);
+  steps.end('held');
   await run.pausePoint('held');
   const draining = within(
     world.clock,
     crossing.drainLimitMs,
     'the end of open transactions on the moving rows',
-    world.topology.gate.drained(),
+    world.topology.participants.drained(),
   );
   await deadline.within('the end of open transactions on the moving rows', draining);
   steps.end('drained');

@@ -1,9 +1,10 @@
 import { asError } from '../lib/errors.js';
+import { untilAborted } from '../lib/until-aborted.js';
 import { applyAllSoFar, comeClose, untilCaughtUp } from './catching-up.js';
 import { type Crossing, cross, drainLimitMs } from './crossing.js';
 import type { CopyTask, ShardAddress } from './engine.js';
 import { type FenceSpec, referenceFence, settleFences } from './fences.js';
-import { untilAborted, within } from './interrupt.js';
+import { within } from './interrupt.js';
 import { type Link, tableName } from './links.js';
 import { refuseNewTables } from './mirroring.js';
 import { switched } from './publication.js';
@@ -15,7 +16,7 @@ import type { Run } from './run.js';
 const PREPARE_LIMIT_MS = 60_000;
 
 /** Lag with which statements begin to be held, if it can be had. */
-const CLOSE_MS = 30;
+const CLOSE_MS = 10;
 
 /** One attempt. When it cannot be made now, everything is as before and another follows after a pause. */
 export async function cutOver(run: Run): Promise<Phase> {

@@ -89,6 +89,8 @@ export interface Fence {
  * selection of ranges, and the reference tables with `all`.
  */
 export interface MigrationEngine {
+  /** Does this error, which a server or a connection to one gave, pass by itself: a lock, a restart, a full disk? */
+  isPassing(error: Error): boolean;
   /** Finds every reason not to start: log level, slots, privileges, primary keys, encodings, rows already there that `streams` would bring, foreign keys that cross … */
   preflight(
     sources: readonly ShardAddress[],

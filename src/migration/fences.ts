@@ -1,6 +1,7 @@
 import { asError } from '../lib/errors.js';
+import { untilAborted } from '../lib/until-aborted.js';
 import type { CopyTask, Fence, ShardAddress } from './engine.js';
-import { untilAborted, within } from './interrupt.js';
+import { within } from './interrupt.js';
 import type { MigrationRecord } from './record.js';
 import type { Run } from './run.js';
 

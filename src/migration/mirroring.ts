@@ -1,6 +1,7 @@
+import { untilAborted } from '../lib/until-aborted.js';
 import { whilePaused } from './backfilling.js';
 import { applyAllSoFar } from './catching-up.js';
-import { StepBack, throwIfAborted, untilAborted } from './interrupt.js';
+import { StepBack, throwIfAborted } from './interrupt.js';
 import { copiedTables, linksOf } from './links.js';
 import { stateIn, withMirror } from './publication.js';
 import type { Phase } from './record.js';

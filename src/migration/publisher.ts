@@ -18,13 +18,13 @@ export class Publisher {
     this.#store = store;
   }
 
-  /** Rejects when the change was not made, or when it is not known; then trying again finds out. */
+  /** Resolves when every proxy routes by it. Rejects when the change was not made, or when it is not known; then trying again finds out. */
   async publish(change: (current: Snapshot) => Snapshot): Promise<void> {
     await this.settle();
     const next = change(this.#topology.current);
     const failure = await this.store(next);
     if (failure !== undefined) throw failure;
-    this.#topology.publish(next);
+    await this.#topology.publish(next);
   }
 
   /** Stores without publishing: undefined when it is in the store, the reason when it is not. Rejects when that is not known. */
@@ -47,7 +47,7 @@ export class Publisher {
     if (doubtful === undefined) return;
     const isStored = await this.#isStored(doubtful);
     this.#doubtful = undefined;
-    if (isStored) this.#topology.publish(doubtful);
+    if (isStored) await this.#topology.publish(doubtful);
   }
 
   /** The migration's loop is the only writer: its epoch in the store is its snapshot in the store. */

@@ -1,4 +1,5 @@
 import { type ErrorCode, OperatingError } from '../lib/errors.js';
+import type { MigrationEngine } from './engine.js';
 import { TimedOut } from './interrupt.js';
 
 const TRANSIENT_CODES: ReadonlySet<ErrorCode> = new Set([
@@ -25,23 +26,12 @@ const TRANSIENT_SYSTEM_CODES: ReadonlySet<string> = new Set([
   'EAI_AGAIN',
 ]);
 
-/**
- * SQLSTATE classes that pass by themselves: connection, resources (a full disk too), operator intervention,
- * serialization; and single ones: lock not available, object in use (a slot whose old walsender still lives).
- */
-const TRANSIENT_SQLSTATES = /^(08|53|57P|40|55P03|55006|58030)/;
-
-/** Messages of `pg` for connections that went away, which carry no code. */
-const LOST_CONNECTION =
-  /connection (terminated|ended|closed|lost)|server closed the connection|not queryable|client was closed/i;
-
 /** Whether trying the same again later can help. */
-export function isTransient(error: Error): boolean {
+export function isTransient(error: Error, engine: Pick<MigrationEngine, 'isPassing'>): boolean {
   if (error instanceof TimedOut) return true;
   if (error instanceof OperatingError) return TRANSIENT_CODES.has(error.code);
   const { code } = error as { code?: unknown };
-  if (typeof code === 'string') return TRANSIENT_SYSTEM_CODES.has(code) || TRANSIENT_SQLSTATES.test(code);
-  return LOST_CONNECTION.test(error.message);
+  return (typeof code === 'string' && TRANSIENT_SYSTEM_CODES.has(code)) || engine.isPassing(error);
 }
 
 const FIRST_PAUSE_MS = 100;

@@ -1,9 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import { asError, OperatingError } from '../lib/errors.js';
+import { untilAborted } from '../lib/until-aborted.js';
 import type { ShardName } from '../topology/ring.js';
 import type { Snapshot } from '../topology/snapshot.js';
 import type { ShardAddress, StreamSpec } from './engine.js';
-import { Interrupted, untilAborted, within } from './interrupt.js';
+import { Interrupted, within } from './interrupt.js';
 import { allTasks, type Link, linksOf } from './links.js';
 import { isBeforeCutover } from './phases.js';
 import { stateIn } from './publication.js';

@@ -137,7 +137,7 @@ export class StreamKeeper {
   }
 
   #isFinal(error: Error): boolean {
-    if (this.#isEndless || isTransient(error)) return false;
+    if (this.#isEndless || isTransient(error, this.#world.engine)) return false;
     return ++this.#unknownErrors >= MOST_UNKNOWN_ERRORS;
   }
 

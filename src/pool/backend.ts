@@ -7,6 +7,8 @@ import type { PreparedStatement, Request } from './request.js';
 export interface ServerError {
   readonly sqlstate: string;
   readonly message: string;
+  /** MySQL's own number of it. */
+  readonly errno?: number | undefined;
   /** The whole message as it came, to be passed on. */
   readonly frame: Buffer;
   readonly isFatal: boolean;
@@ -32,6 +34,36 @@ export interface RelaySink {
   onBroken(error: Error): void;
 }
 
+/**
+ * Who hears the answer of a read that stands in line with others on one backend: exactly one of `onEnd`, `onBroken` and `onMoved` comes.
+ * The answer is the client's as it is, its end (ReadyForQuery) with it.
+ */
+export interface SharedSink extends RelaySink {
+  /** It was taken out of the line before anything of its answer came: what stands before it takes too long. It must be run elsewhere. */
+  onMoved(): void;
+}
+
+/**
+ * A backend whose protocol lets requests be written before the ones in front of them are answered, as a line of them. Only reads that
+ * leave no trace stand in line: each can be given up, or run again elsewhere.
+ */
+export interface RequestLine {
+  /** Requests that are written and not answered. */
+  readonly length: number;
+  /** Requests answered since connect. Stands still while the head of the line takes long. */
+  readonly answeredTotal: number;
+  /** Nobody waits for the answer of the head any more. */
+  readonly isHeadGivenUp: boolean;
+  /** Could the request be put in line now? Not while a statement that it uses is being made, or has to be looked at first. */
+  takes(request: Request): boolean;
+  /** Puts a request in line that it takes. */
+  join(request: Request, sink: SharedSink): void;
+  /** Nobody waits for this answer any more; the sink hears nothing of it from now on. */
+  giveUp(sink: SharedSink): void;
+  /** Takes everybody out of the line but its head. */
+  dissolve(): void;
+}
+
 export interface ResultColumn {
   readonly name: string;
   readonly typeOid: number;
@@ -40,6 +72,8 @@ export interface ResultColumn {
   readonly columnNumber: number;
   readonly typeSize: number;
   readonly typeModifier: number;
+  /** The server's own description of it, to be told again as it is, where the numbers above do not say everything (MySQL). */
+  readonly definition?: Buffer | undefined;
 }
 
 /** One row: field bytes, undefined for NULL. */
@@ -61,6 +95,10 @@ export interface RowSink {
   onCopyOut?(format: number, columnCount: number): void;
   /** Field buffers are valid after the call. Returns false to stop reading until `resume()`. */
   onRow(fields: RowFields): boolean;
+  /** The next rows (of COPY, too) may come to `onRows` as they are, where the protocol's rows say nothing of what stands before them. */
+  readonly takesRowsAsTheyAre?: boolean;
+  /** So many whole rows as they came; else as `onRow`. */
+  onRows?(rows: Buffer, count: number): boolean;
   onCommandTag(tag: string): void;
   onError(error: ServerError): void;
   onEnd(status: TransactionStatus): void;
@@ -101,6 +139,8 @@ export interface Backend {
   /** Statements that are prepared on it now, and how often one was since connect. */
   readonly preparedStatements: number;
   readonly parsesTotal: number;
+  /** Where its protocol allows it. */
+  readonly line: RequestLine | undefined;
   /** What the proxy has SET on it, as one text; '' after connect and after reset. The proxy writes it. */
   settings: string;
   /** Messages that belong to no request (NotificationResponse, notices): whoever holds the lease listens. */
@@ -164,6 +204,8 @@ export interface BackendTarget {
   readonly serverCa?: string | undefined;
   /** Prepared statements kept on a backend, the longest unused ones closed. */
   readonly preparedStatements?: number | undefined;
+  /** Told when a backend sees that tables have changed: DDL ran on it, or a statement no longer fits. */
+  readonly onSchemaChange?: (() => void) | undefined;
 }
 
 /** The wing's way to open a connection. Rejects with OperatingError `shard-connect-failed` naming the shard. */

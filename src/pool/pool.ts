@@ -2,6 +2,9 @@ import type { PoolConfig } from '../config/config.js';
 import { asOperatingError, OperatingError } from '../lib/errors.js';
 import type { Backend, BackendConnector, BackendTarget } from './backend.js';
 import { Backoff } from './backoff.js';
+import type { Request } from './request.js';
+import { type SharedLane, SharedLanes } from './shared-lanes.js';
+import { Waiters } from './waiters.js';
 
 /** How a backend comes back. */
 export interface Release {
@@ -9,16 +12,12 @@ export interface Release {
   readonly discard?: boolean;
   /** Bring it back to how it was after connect before anyone else gets it. */
   readonly reset?: boolean;
+  /** It has served a read that could have stood in line, and others like it will come. */
+  readonly mayShare?: boolean;
 }
 
-interface Waiter {
-  readonly sinceMs: number;
-  readonly resolve: (backend: Backend) => void;
-  readonly reject: (error: Error) => void;
-  readonly timer: NodeJS.Timeout;
-  readonly stop: () => void;
-}
-
+/** A pool of one connection is shared for no longer than this while somebody waits for it alone. */
+const TURN_MS = 20;
 /** How often idle connections are looked at. */
 const SWEEP_MS = 1_000;
 
@@ -32,18 +31,19 @@ export class Pool {
   connecting = 0;
   connectsTotal = 0;
   connectFailuresTotal = 0;
-  waitTimeoutsTotal = 0;
   leasesTotal = 0;
-  waitMsTotal = 0;
-  maxWaitMs = 0;
   readonly #connect: BackendConnector;
   readonly #config: PoolConfig;
   /** The longest unused one first. */
   readonly #idle: { backend: Backend; sinceMs: number }[] = [];
   readonly #leased = new Set<Backend>();
   readonly #resetting = new Set<Backend>();
-  readonly #waiters = new Set<Waiter>();
+  /** Counts waits, too. */
+  readonly waits = new Waiters();
   readonly #backoff = new Backoff();
+  readonly lanes: SharedLanes;
+  /** The shortest that a request has taken lately on a backend of its own: the way to the server and back. */
+  floorMs = Number.POSITIVE_INFINITY;
   #phase: 'open' | 'paused' | 'closed' = 'open';
   #quiet: (() => void)[] = [];
   /** Connections made before are not used again. */
@@ -61,6 +61,13 @@ export class Pool {
     this.target = { ...target, preparedStatements: config.preparedStatements };
     this.startup = startup;
     this.#config = config;
+    this.lanes = new SharedLanes({
+      longestLine: config.pipeline,
+      lanesUnderPressure: Math.max(1, Math.floor(config.size / 2)),
+      isTurnOfOthers: () => config.size === 1 && this.waits.oldestWaitMs > TURN_MS,
+      isUsable: (backend) => this.#isUsable(backend),
+      giveBack: (backend, isInDoubt) => this.release(backend, { discard: isInDoubt }),
+    });
   }
 
   get size(): number {
@@ -76,13 +83,7 @@ export class Pool {
   }
 
   get waiting(): number {
-    return this.#waiters.size;
-  }
-
-  /** How long the first waiting one has waited; 0 when none waits. */
-  get oldestWaitMs(): number {
-    const [first] = this.#waiters;
-    return first === undefined ? 0 : performance.now() - first.sinceMs;
+    return this.waits.size;
   }
 
   get isClosed(): boolean {
@@ -101,7 +102,7 @@ export class Pool {
 
   /** An idle connection at once, or undefined: then `lease` waits for one. */
   tryLease(): Backend | undefined {
-    if (this.#phase !== 'open' || this.#waiters.size > 0) return undefined;
+    if (this.#phase !== 'open' || this.waits.size > 0) return undefined;
     for (let last = this.#idle.pop(); last !== undefined; last = this.#idle.pop()) {
       if (this.#isUsable(last.backend)) {
         this.#leased.add(last.backend);
@@ -125,9 +126,30 @@ export class Pool {
     const failure = this.#isFull || this.#phase === 'paused' ? undefined : this.#backoff.standing;
     // The shard was tried a moment ago: the same answer at once, and no storm of attempts.
     if (failure !== undefined && this.#existing === 0) return Promise.reject(failure);
-    const wait = this.#wait(signal);
+    const wait = this.waits.wait(signal, this.#config.waitTimeoutMs, () => this.#timeoutError());
+    this.lanes.yield();
     this.#grow();
     return wait;
+  }
+
+  /**
+   * A backend whose line the request may join, behind what other sessions have asked; `settings`: what its session has SET. Undefined:
+   * it needs a backend of its own. Whoever joined says so to `lanes` when it has ended.
+   */
+  join(request: Request, settings: string): SharedLane | undefined {
+    if (this.#phase !== 'open' || this.#config.pipeline <= 1) return undefined;
+    const best = this.lanes.best(settings);
+    if (best !== undefined && this.lanes.isShort(best)) return best.line.takes(request) ? best : undefined;
+    const backend = this.#idleFor(request, settings);
+    if (backend?.line !== undefined) return this.lanes.open(backend, backend.line);
+    if (best === undefined || this.lanes.isFull(best)) return undefined;
+    if (this.#idle.length === 0) this.#growForLanes();
+    return best.line.takes(request) ? best : undefined;
+  }
+
+  /** A request had a connection for itself for so long. Drifts upwards slowly, since the way may become longer. */
+  noteAlone(ms: number): void {
+    this.floorMs = ms < this.floorMs ? ms : this.floorMs + (ms - this.floorMs) / 1024;
   }
 
   release(backend: Backend, how: Release = {}): void {
@@ -138,8 +160,19 @@ export class Pool {
     const isClean = !backend.isBusy && backend.transaction === 'idle';
     if (how.discard === true || !isClean || !this.#isUsable(backend)) backend.terminate();
     else if (how.reset === true) void this.#reset(backend);
+    else if (how.mayShare === true && this.#sharesUnderPressure(backend)) return;
     else this.#offer(backend);
     this.#settle();
+  }
+
+  /** Where everybody waits for a connection, the reads among them get by with some that they share; without it no line would ever begin. */
+  #sharesUnderPressure(backend: Backend): boolean {
+    const { line } = backend;
+    if (this.waits.size === 0 || line === undefined || this.#config.pipeline <= 1) return false;
+    if (this.#phase !== 'open' || !this.lanes.mayOpenUnderPressure) return false;
+    this.#leased.add(backend);
+    this.lanes.open(backend, line);
+    return true;
   }
 
   /** PgBouncer's PAUSE: lends nothing any more; resolves when all leases have come back. Idle connections are closed then. */
@@ -171,7 +204,8 @@ export class Pool {
     this.#abort.abort(this.#closedError());
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
-    for (const waiter of [...this.#waiters]) this.#leave(waiter, () => waiter.reject(this.#closedError()));
+    this.lanes.close();
+    this.waits.rejectAll(this.#closedError());
     this.#closeIdle();
     if (force) for (const backend of [...this.#leased]) backend.terminate();
     if (this.active > 0) await new Promise<void>((resolve) => this.#quiet.push(resolve));
@@ -194,19 +228,38 @@ export class Pool {
 
   /** To the first who waits, else to the shelf. */
   #offer(backend: Backend): void {
-    const [waiter] = this.#waiters;
-    if (waiter === undefined || this.#phase !== 'open') {
+    if (this.waits.size === 0 || this.#phase !== 'open') {
       this.#idle.push({ backend, sinceMs: performance.now() });
       this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
       return;
     }
     this.#leased.add(backend);
     this.leasesTotal++;
-    this.#leave(waiter, () => waiter.resolve(backend));
+    this.waits.serve(backend);
+  }
+
+  /** Lends an idle connection on which the request could run as it is. */
+  #idleFor(request: Request, settings: string): Backend | undefined {
+    if (this.waits.size > 0) return undefined;
+    for (let at = this.#idle.length - 1; at >= 0; at--) {
+      const { backend } = this.#idle[at]!;
+      if (backend.settings !== settings || backend.line?.takes(request) !== true) continue;
+      if (!this.#isUsable(backend)) continue;
+      this.#idle.splice(at, 1);
+      this.#leased.add(backend);
+      this.leasesTotal++;
+      return backend;
+    }
+    return undefined;
+  }
+
+  /** One more, for lines that are getting long; nobody waits for it. */
+  #growForLanes(): void {
+    if (!this.#isFull && this.connecting === 0 && this.#backoff.standing === undefined) void this.#open();
   }
 
   #serve(): void {
-    while (this.#waiters.size > 0 && this.#phase === 'open') {
+    while (this.waits.size > 0 && this.#phase === 'open') {
       const last = this.#idle.pop();
       if (last === undefined) return;
       if (this.#isUsable(last.backend)) this.#offer(last.backend);
@@ -228,40 +281,10 @@ export class Pool {
     this.#settle();
   }
 
-  #wait(signal: AbortSignal | undefined): Promise<Backend> {
-    return new Promise((resolve, reject) => {
-      const { waitTimeoutMs } = this.#config;
-      const stop = () => this.#leave(waiter, () => reject(signal!.reason));
-      const timer = setTimeout(() => {
-        this.waitTimeoutsTotal++;
-        this.#leave(waiter, () => reject(this.#timeoutError()));
-      }, waitTimeoutMs);
-      const waiter: Waiter = {
-        sinceMs: performance.now(),
-        resolve,
-        reject,
-        timer,
-        stop: () => signal?.removeEventListener('abort', stop),
-      };
-      signal?.addEventListener('abort', stop, { once: true });
-      this.#waiters.add(waiter);
-    });
-  }
-
-  #leave(waiter: Waiter, act: () => void): void {
-    if (!this.#waiters.delete(waiter)) return;
-    clearTimeout(waiter.timer);
-    waiter.stop();
-    const waitedMs = performance.now() - waiter.sinceMs;
-    this.waitMsTotal += waitedMs;
-    this.maxWaitMs = Math.max(this.maxWaitMs, waitedMs);
-    act();
-  }
-
   /** Opens connections for those who wait and have none coming. */
   #grow(): void {
     if (this.#phase !== 'open') return;
-    while (this.#waiters.size > this.connecting && !this.#isFull) {
+    while (this.waits.size > this.connecting && !this.#isFull) {
       if (this.#backoff.standing !== undefined) {
         // Those who wait for a connection in use go on waiting for that one.
         this.#backoff.whenOver(() => this.#grow());
@@ -302,7 +325,7 @@ export class Pool {
       this.#backoff.whenOver(() => this.#grow());
       return;
     }
-    for (const waiter of [...this.#waiters]) this.#leave(waiter, () => waiter.reject(error));
+    this.waits.rejectAll(error);
   }
 
   /** The server or the network has ended it. */
@@ -347,7 +370,7 @@ export class Pool {
         detail:
           this.#phase === 'paused'
             ? 'The database is paused.'
-            : `${this.active} of ${size} are in use, ${this.#waiters.size} clients wait.${failure === undefined ? '' : ` New ones fail: ${failure.message}.`}`,
+            : `${this.active} of ${size} are in use, ${this.waits.size} clients wait.${failure === undefined ? '' : ` New ones fail: ${failure.message}.`}`,
         hint: 'Raise pool.size, or look for long transactions.',
       },
     );

@@ -1,4 +1,5 @@
 import type { ParameterValues } from '../routing/plan.js';
+import type { StatementFacts } from './statement-ids.js';
 
 /** A prepared statement as the client made it; lives in the session, is made on backends when needed. */
 export interface PreparedStatement {
@@ -10,6 +11,8 @@ export interface PreparedStatement {
   readonly parameterTypes: readonly number[];
   /** Equal for equal (sql, parameterTypes) in the whole process: what backends know it by. */
   readonly id: number;
+  /** Shared by all who prepared the same, where the wing makes use of it. */
+  readonly facts?: StatementFacts | undefined;
 }
 
 /**
@@ -40,12 +43,16 @@ export type Step =
   | { readonly type: 'execute'; readonly portal: string; readonly maxRows: number; readonly frame: Buffer }
   | { readonly type: 'close-statement'; readonly statementName: string; readonly frame: Buffer }
   | { readonly type: 'close-portal'; readonly portal: string; readonly frame: Buffer }
-  | { readonly type: 'function-call'; readonly frame: Buffer };
+  | { readonly type: 'function-call'; readonly frame: Buffer }
+  /** Everything that the client left in its session is forgotten (MySQL: COM_RESET_CONNECTION). */
+  | { readonly type: 'reset-session'; readonly frame: Buffer };
 
 /** The frames up to Sync (or Flush), or one Query. */
 export interface Request {
   readonly steps: readonly Step[];
-  /** `query`: one simple Query, which ends itself. */
-  readonly end: 'query' | 'sync' | 'flush';
+  /** `query`: one simple Query, which ends itself. `own`: no steps; the frontend's own answer, told when its turn comes. */
+  readonly end: 'query' | 'sync' | 'flush' | 'own';
+  /** With `own` only. */
+  readonly own?: Buffer | undefined;
   readonly byteLength: number;
 }

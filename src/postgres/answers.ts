@@ -27,7 +27,12 @@ export const answers: Answers = {
   portalSuspended: () => PORTAL_SUSPENDED,
   emptyQuery: () => EMPTY_QUERY_RESPONSE,
   commandComplete: encodeCommandComplete,
-  parameterDescription: encodeParameterDescription,
+  describesEveryResult: false,
+  describedStatement: (_name, { parameterTypes, columns }) =>
+    Buffer.concat([
+      encodeParameterDescription(parameterTypes),
+      columns === undefined ? NO_DATA : encodeRowDescription(columns, []),
+    ]),
   rowDescription: encodeRowDescription,
   dataRow: encodeDataRow,
   parameterStatus: encodeParameterStatus,

@@ -1,8 +1,10 @@
 import { OperatingError } from '../lib/errors.js';
 import type { CopyTask } from '../migration/engine.js';
+import { keyOf, selectionTest } from '../migration/selection.js';
+import { tableKey } from '../topology/keyspace.js';
 import type { ApplyStep } from './apply-batch.js';
 import { ApplyStatements, keyTest } from './apply-statements.js';
-import { quoteTable, tableKey } from './engine-names.js';
+import { quoteTable } from './engine-names.js';
 import {
   columnDrift,
   columnList,
@@ -11,7 +13,7 @@ import {
   type TableFacts,
 } from './engine-tables.js';
 import type { Cell, PgoutputMessage, RelationMessage, Tuple } from './pgoutput.js';
-import { keyOf, selectionSql, selectionTest } from './selection.js';
+import { selectionSql } from './selection.js';
 
 /** Columns of a row that the log did not carry, and how to read them from the source. */
 export interface MissingValues {

@@ -1,11 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamSpec } from '../migration/engine.js';
+import type { StreamTarget } from '../migration/stream-ends.js';
 import { ApplyBatch, type ApplyStep } from './apply-batch.js';
 import { type ApplyStatement, exactlyOne } from './apply-statements.js';
+import type { TableStep } from './apply-table.js';
 import { originName, progressName } from './engine-names.js';
 import { EngineSession, sqlstateOf } from './engine-session.js';
+import type { EngineSessions } from './engine-sessions.js';
 import { ensureLedger } from './ledger.js';
 import { formatLsn, type Lsn, parseLsn } from './lsn.js';
+import { withMissingValues } from './missing-values.js';
 
 const BEGIN: ApplyStatement = { name: 'begin', sql: 'BEGIN', what: 'begin' };
 const COMMIT: ApplyStatement = { name: 'commit', sql: 'COMMIT', what: 'commit' };
@@ -22,22 +26,27 @@ const PROGRESS: ApplyStatement = {
  * The session that applies one stream: triggers, rules and foreign keys off, the fence open to it, everything it commits
  * marked by the stream's origin, and the position in the same transaction as the rows.
  */
-export class ApplyTarget {
+export class ApplyTarget implements StreamTarget<Lsn, TableStep> {
   readonly session: EngineSession;
+  readonly #spec: StreamSpec;
+  readonly #sessions: EngineSessions;
   readonly #key: readonly Buffer[];
   readonly #parsed = new Set<string>();
   #position: Lsn;
   #batch: ApplyBatch;
   #isOpen = false;
 
-  private constructor(session: EngineSession, spec: StreamSpec, position: Lsn) {
+  private constructor(session: EngineSession, spec: StreamSpec, sessions: EngineSessions, position: Lsn) {
     this.session = session;
+    this.#spec = spec;
+    this.#sessions = sessions;
     this.#key = [Buffer.from(spec.migration), Buffer.from(progressName(spec.direction, spec.from.shard))];
     this.#position = position;
     this.#batch = new ApplyBatch(this.#parsed);
   }
 
-  static async open(spec: StreamSpec): Promise<ApplyTarget> {
+  /** `sessions`: in which values that the log does not carry are read from the source. */
+  static async open(spec: StreamSpec, sessions: EngineSessions): Promise<ApplyTarget> {
     const session = await EngineSession.connect(spec.to);
     try {
       await ensureLedger(session);
@@ -50,7 +59,7 @@ export class ApplyTarget {
         'SELECT position FROM ringferry.progress WHERE migration = $1 AND source = $2',
         [spec.migration, progressName(spec.direction, spec.from.shard)],
       );
-      return new ApplyTarget(session, spec, parseLsn(position!));
+      return new ApplyTarget(session, spec, sessions, parseLsn(position!));
     } catch (error) {
       await session.close();
       throw error;
@@ -67,12 +76,17 @@ export class ApplyTarget {
     return this.#batch.byteLength;
   }
 
-  /** A transaction is open, here or in what is not sent yet. */
-  get isOpen(): boolean {
-    return this.#isOpen;
+  add(step: TableStep): Promise<void> | undefined {
+    if (step.missing === undefined) {
+      this.#append(step);
+      return undefined;
+    }
+    return withMissingValues(this.#sessions, this.#spec.from, step, step.missing).then((whole) =>
+      this.#append(whole),
+    );
   }
 
-  add(step: ApplyStep): void {
+  #append(step: ApplyStep): void {
     if (!this.#isOpen) {
       this.#batch.add({ statement: BEGIN, values: [] });
       this.#isOpen = true;
@@ -90,8 +104,8 @@ export class ApplyTarget {
   /** Commits everything added, and with it that the stream has come to `position`. */
   async commit(position: Lsn): Promise<void> {
     const values = [Buffer.from(formatLsn(position)), ...this.#key, Buffer.from(formatLsn(this.#position))];
-    this.add({ statement: PROGRESS, values });
-    this.add({ statement: COMMIT, values: [] });
+    this.#append({ statement: PROGRESS, values });
+    this.#append({ statement: COMMIT, values: [] });
     await this.flush();
     this.#isOpen = false;
     this.#position = position;

@@ -124,39 +124,28 @@ export function decodeCommandComplete(frame: Buffer): string {
 
 // ErrorResponse: 'E' length {letter text\0}* \0      NoticeResponse: 'N', the same
 export function encodeError(error: OperatingError, severity: 'ERROR' | 'FATAL'): Buffer {
-  return encodeReport(
-    BACKEND.ErrorResponse,
-    severity,
-    error.sqlstate,
-    error.message,
-    error.detail,
-    error.hint,
-  );
+  const { sqlstate, message, detail, hint } = error;
+  return encodeReport(BACKEND.ErrorResponse, {
+    S: severity,
+    V: severity,
+    C: sqlstate,
+    M: message,
+    D: detail,
+    H: hint,
+  });
 }
 
 export function encodeNotice(message: string, sqlstate: string): Buffer {
-  return encodeReport(BACKEND.NoticeResponse, 'WARNING', sqlstate, message, undefined, undefined);
+  return encodeReport(BACKEND.NoticeResponse, { S: 'WARNING', V: 'WARNING', C: sqlstate, M: message });
 }
 
-function encodeReport(
-  code: number,
-  severity: string,
-  sqlstate: string,
-  message: string,
-  detail: string | undefined,
-  hint: string | undefined,
-): Buffer {
+/** An error or a notice with these fields (manual 55.8), in this order. */
+export function encodeReport(code: number, fields: Readonly<Record<string, string | undefined>>): Buffer {
   const writer = new Writer(code, 256);
-  // A zero byte would end the field early.
-  const field = (letter: string, value: string | undefined) => {
+  for (const [letter, value] of Object.entries(fields)) {
+    // A zero byte would end the field early.
     if (value !== undefined) writer.byte(letter.charCodeAt(0)).text(value.replaceAll('\0', ''));
-  };
-  field('S', severity);
-  field('V', severity);
-  field('C', sqlstate);
-  field('M', message);
-  field('D', detail);
-  field('H', hint);
+  }
   return writer.byte(0).finish();
 }
 

@@ -1,6 +1,6 @@
 import type { TableConfig } from '../config/config.js';
 import { OperatingError } from '../lib/errors.js';
-import { keyTypeOf } from '../routing/scope.js';
+import { keyTypeOf } from '../routing/binary-key.js';
 import type { Column, Keyspace, Table } from '../topology/keyspace.js';
 import {
   BUILTIN_FUNCTIONS_SQL,

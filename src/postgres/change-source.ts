@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OperatingError } from '../lib/errors.js';
 import type { CopyTask, ShardAddress } from '../migration/engine.js';
+import { mergeTasks } from '../migration/selection.js';
 import type { Position } from '../topology/topology.js';
 import { publicationName, quoteName, quoteTable } from './engine-names.js';
 import { EngineSession, sqlstateOf } from './engine-session.js';
 import { readExistingTables, type TableFacts } from './engine-tables.js';
 import { ensureLedger } from './ledger.js';
 import { formatLsn, type Lsn, parseLsn } from './lsn.js';
-import { mergeTasks } from './selection.js';
 
 /** Object in use, and lock not available: what passes when tried again. */
 const IN_USE = '55006';
@@ -252,6 +252,7 @@ export async function claimSlot(session: EngineSession, slot: string, applied: L
  * disk up to there, so that the stream passes it at once. The mark itself says nothing to anybody.
  */
 export async function markLog(session: EngineSession, text: string): Promise<Position> {
-  await session.rows(`SELECT pg_logical_emit_message(true, 'ringferry', $1)`, [text]);
-  return (await session.value('SELECT pg_current_wal_flush_lsn()'))!;
+  // Where the message itself lies: every transaction that was committed before has its end before it, and the message's own
+  // commit, which the stream tells, lies behind it. The end of the log could be in the middle of somebody else's record.
+  return (await session.value(`SELECT pg_logical_emit_message(true, 'ringferry', $1)`, [text]))!;
 }

@@ -14,9 +14,10 @@ export function decodeStep(code: number, frame: Buffer, ids: StatementIds): Step
       return { type: 'query', sql: decodeQuery(frame), frame };
     case FRONTEND.Parse: {
       const { name, sql, bytes, parameterTypes } = decodeParse(frame);
+      const facts = ids.factsOf(sql, parameterTypes, bytes);
       return {
         type: 'parse',
-        prepared: { name, sql, bytes, parameterTypes, id: ids.idOf(sql, parameterTypes, bytes) },
+        prepared: { name, sql, bytes, parameterTypes, id: facts.id, facts },
         frame,
       };
     }

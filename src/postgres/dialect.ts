@@ -5,6 +5,8 @@ import { createPassThroughRouter, createPostgresRouter } from '../routing/postgr
 import { connectBackend } from './backend.js';
 import { readKeyspace } from './catalog.js';
 import { encodeCopyFail, encodeQuery } from './frontend-messages.js';
+import { leaseNumbers } from './numbers.js';
+import { quoteIdentifier, quoteLiteral } from './quoting.js';
 import { postgresValues } from './values.js';
 
 /** Parameters of the startup packet that are no settings (PostgreSQL manual 55.7, StartupMessage). */
@@ -12,15 +14,18 @@ const NOT_SETTINGS = new Set(['user', 'database', 'options', 'replication']);
 
 const words: TransactionWords = {
   begin: 'BEGIN',
-  commit: 'COMMIT',
-  rollback: 'ROLLBACK',
+  open: (sql) => [sql],
+  commit: () => ['COMMIT'],
+  rollback: () => ['ROLLBACK'],
+  abandon: 'ROLLBACK',
   savepoint: (name) => `SAVEPOINT ${quoteIdentifier(name)}`,
   rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quoteIdentifier(name)}`,
   release: (name) => `RELEASE SAVEPOINT ${quoteIdentifier(name)}`,
-  prepare: (gid) => `PREPARE TRANSACTION ${quoteLiteral(gid)}`,
+  prepare: (gid) => [`PREPARE TRANSACTION ${quoteLiteral(gid)}`],
   commitPrepared: (gid) => `COMMIT PREPARED ${quoteLiteral(gid)}`,
   rollbackPrepared: (gid) => `ROLLBACK PREPARED ${quoteLiteral(gid)}`,
   listPrepared: 'SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()',
+  preparedGid: ([gid]) => gid,
   tags: {
     begin: 'BEGIN',
     commit: 'COMMIT',
@@ -35,8 +40,27 @@ export const postgresDialect: Dialect = {
   engine: 'postgres',
   connect: connectBackend,
   words,
+  manners: {
+    anyErrorFailsTransaction: true,
+    severalStatementsAreOne: true,
+    settingsRollBack: true,
+    beginCommits: false,
+    savepointsNeedTransaction: true,
+  },
+  fateOf: () => 'transaction-failed',
+  connectionStartup: () => new Map(),
+  warnings: undefined,
+  remembered: () => undefined,
+  recall: () => [],
+  // Its servers refuse what is not right in the encoding that was said.
+  writesUtf8: () => true,
+  askedBehind: () => undefined,
+  askedOfNumber: () => undefined,
+  mayKeepNumber: () => false,
+  tagAsAnswered: ({ tag }) => tag,
+  tellState: () => undefined,
   // RESET ALL leaves role and session authorization alone (PostgreSQL manual, RESET).
-  resetSettings: 'RESET SESSION AUTHORIZATION; RESET ALL',
+  resetSettings: () => 'RESET SESSION AUTHORIZATION; RESET ALL',
   startupDefaults: new Map([['application_name', '']]),
   startupSetting: (name, value) => {
     if (NOT_SETTINGS.has(name) || name.startsWith('_pq_.')) return undefined;
@@ -46,27 +70,22 @@ export const postgresDialect: Dialect = {
   startupOptions,
   queryStep: (sql): Step => ({ type: 'query', sql, frame: encodeQuery(sql) }),
   sumTags,
+  mergedTag: (rows) => `SELECT ${rows}`,
   copyPayload: (frame) => frame.subarray(5),
   copyFail: (reason) => encodeCopyFail(reason),
   mergeValues: () => postgresValues,
   createRouter: (keyspace, limits: LimitsConfig) => createPostgresRouter(keyspace, limits),
   createPassThroughRouter: (database, limits: LimitsConfig) => createPassThroughRouter(database, limits),
   readKeyspace: (rows, database) => readKeyspace(rows, database.name, database.home, database.tables),
+  leaseNumbers,
+  highestNumberSql: () => undefined,
+  tagWithNumber: (tag) => tag,
   withDatabase: (url, database) => {
     const changed = new URL(url);
     changed.pathname = `/${encodeURIComponent(database)}`;
     return changed.href;
   },
 };
-
-export function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-export function quoteLiteral(text: string): string {
-  const quoted = `'${text.replaceAll("'", "''")}'`;
-  return text.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;
-}
 
 /** `INSERT 0 2` and `INSERT 0 3` are `INSERT 0 5` together; tags without a count are all the same. */
 function sumTags(tags: readonly (string | undefined)[]): string {

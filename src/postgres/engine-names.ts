@@ -89,11 +89,6 @@ export function quoteText(text: string): string {
   return doubled.includes('\\') ? ` E'${doubled.replaceAll('\\', '\\\\')}'` : `'${doubled}'`;
 }
 
-/** `schema.name`, the key by which keyspaces know tables. */
-export function tableKey(table: Pick<Table, 'schema' | 'name'>): string {
-  return `${table.schema}.${table.name}`;
-}
-
 export function quoteTable(table: Pick<Table, 'schema' | 'name'>): string {
   return `${quoteName(table.schema)}.${quoteName(table.name)}`;
 }

@@ -191,9 +191,7 @@ export class EngineSession {
   }
 }
 
-/** SQLSTATE of a server's error, undefined for anything else. */
+/** SQLSTATE of a server's error, undefined for anything else: a system's error has a code too, and EPIPE looks like one. */
 export function sqlstateOf(thrown: unknown): string | undefined {
-  if (!(thrown instanceof Error) || thrown instanceof OperatingError) return undefined;
-  const code = (thrown as Error & { code?: unknown }).code;
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+  return thrown instanceof pg.DatabaseError ? thrown.code : undefined;
 }

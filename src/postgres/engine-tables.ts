@@ -1,6 +1,7 @@
 import { OperatingError } from '../lib/errors.js';
 import type { Table } from '../topology/keyspace.js';
-import { quoteName, tableKey } from './engine-names.js';
+import { tableKey } from '../topology/keyspace.js';
+import { quoteName } from './engine-names.js';
 import type { EngineSession } from './engine-session.js';
 
 export interface TableColumn {

@@ -7,7 +7,7 @@ import type {
   ShardAddress,
   StreamSpec,
 } from '../migration/engine.js';
-import { ChangeStream } from './apply.js';
+import { openChangeStream } from './apply.js';
 import { actAsApplier } from './apply-target.js';
 import { createSlot, dropSlot, markLog, preparePublication } from './change-source.js';
 import { localOriginName, slotName } from './engine-names.js';
@@ -15,6 +15,7 @@ import { EngineSession } from './engine-session.js';
 import { EngineSessions } from './engine-sessions.js';
 import { lowerFence, prepareFence, raiseFence } from './fence.js';
 import { ensureLedger } from './ledger.js';
+import { isPassing } from './passing-errors.js';
 import { preflight } from './preflight.js';
 import { repairRows } from './repair.js';
 import { deleteSelected } from './rows.js';
@@ -40,6 +41,7 @@ export function createPostgresEngine(options: PostgresEngineOptions = {}): Migra
   const streams = new Map<string, AppliedStream>();
   const log = (level: 'info' | 'warn', message: string): void => options.log?.[level]({}, message);
   return {
+    isPassing,
     preflight,
     copySchema: (model, target, keyspace) => copySchema(model, target, keyspace, log),
     prepareSource: (source, migration, tasks) =>
@@ -51,7 +53,7 @@ export function createPostgresEngine(options: PostgresEngineOptions = {}): Migra
       await asApplier(target, undefined, (session) => deleteSelected(session, tasks));
     },
     openStream: async (spec, signal) => {
-      const stream = await ChangeStream.open(
+      const stream = await openChangeStream(
         spec,
         { sessions, log, retryForMs: options.retryForMs ?? RETRY_FOR_MS, maxLagBytes: options.maxLagBytes },
         signal,

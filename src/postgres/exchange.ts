@@ -1,6 +1,12 @@
 import { OperatingError } from '../lib/errors.js';
 import type { ServerError, TransactionStatus } from '../pool/backend.js';
-import { CLOSE_COMPLETE, PARSE_COMPLETE } from './backend-messages.js';
+import type { StatementFacts } from '../pool/statement-ids.js';
+import {
+  CLOSE_COMPLETE,
+  decodeParameterDescription,
+  decodeRowDescription,
+  PARSE_COMPLETE,
+} from './backend-messages.js';
 import { EXPECT, judge } from './expectations.js';
 import { BACKEND } from './messages.js';
 
@@ -8,6 +14,8 @@ import { BACKEND } from './messages.js';
 export interface Taker {
   /** Rows and COPY data may be handed over in parts as they came. */
   readonly streamsRows: boolean;
+  /** ReadyForQuery is taken like any other message. */
+  readonly passesReady?: boolean;
   /** One message or part of one, header too. */
   take(code: number, buffer: Buffer, start: number, end: number): void;
   /** An answer that we give ourselves. */
@@ -25,30 +33,43 @@ export interface Taker {
   broken(error: Error): void;
 }
 
+/** What a write must bring. */
+export interface Expected {
+  readonly expected: number[];
+  /** Names of the statements of each expected ParseComplete, in order. */
+  readonly parsing: string[];
+  readonly describing: StatementFacts[];
+}
+
 /**
  * One write to a server and the answers that it must bring, in order. Knows which of them are passed on, which are ours,
  * and which never come because an error made the server skip to Sync (PostgreSQL manual 55.2.3).
  */
 export class Exchange {
-  readonly taker: Taker;
+  /** Changes when nobody waits for the rest any more. */
+  taker: Taker;
   /** Ends with the last expectation instead of a ReadyForQuery: the client said Flush. */
   readonly isFlushed: boolean;
   hasFailed = false;
   isInCopy = false;
   /** CopyDone or CopyFail has been sent. */
   isCopyEnded = false;
-  /** The server read our Sync in the middle of COPY FROM STDIN and ignored it; another one must follow the copy. */
-  owesSync = false;
+  /** The server read this of ours in the middle of COPY FROM STDIN and ignored it; another one must follow the copy. */
+  owes: 'sync' | 'flush' | undefined;
   readonly #expected: number[];
   #at = 0;
   /** Names whose Parse is not answered yet, in order. */
   readonly #parsing: string[];
+  /** Statements that are described for the first time, in order. */
+  readonly #describing: StatementFacts[];
+  #parameterTypes: readonly number[] = [];
   /** Names whose Parse was answered. */
   readonly parsed: string[] = [];
 
-  constructor(expected: number[], parsing: string[], isFlushed: boolean, taker: Taker) {
+  constructor({ expected, parsing, describing }: Expected, isFlushed: boolean, taker: Taker) {
     this.#expected = expected;
     this.#parsing = parsing;
+    this.#describing = describing;
     this.isFlushed = isFlushed;
     this.taker = taker;
   }
@@ -60,7 +81,7 @@ export class Exchange {
   /** Messages that belong to our own statements, such as their notices, are not for the client. */
   get isOwn(): boolean {
     const expected = this.#expected[this.#at];
-    return expected !== undefined && expected >= EXPECT.OwnParse && expected <= EXPECT.OwnExecute;
+    return expected !== undefined && expected >= EXPECT.OwnParse && expected <= EXPECT.OwnDescribe;
   }
 
   /** Gives local answers whose turn has come. */
@@ -80,6 +101,7 @@ export class Exchange {
     if (verdict === 'wrong') throw unexpected(code);
     if (code === BACKEND.ParseComplete) this.parsed.push(this.#parsing.shift()!);
     if (code === BACKEND.CommandComplete) this.isInCopy = false;
+    if (this.#expected[this.#at] === EXPECT.OwnDescribe) this.#described(code, buffer.subarray(start, end));
     if (verdict !== 'own' && verdict !== 'own-more') {
       if (tag !== undefined) this.taker.tag(tag);
       this.taker.take(code, buffer, start, end);
@@ -96,6 +118,7 @@ export class Exchange {
   fail(error: ServerError, buffer: Buffer, start: number, end: number): string[] {
     this.hasFailed = true;
     this.isInCopy = false;
+    this.#describing.length = 0;
     this.taker.error(error);
     this.taker.take(BACKEND.ErrorResponse, buffer, start, end);
     const expected = this.#expected[this.#at];
@@ -113,6 +136,20 @@ export class Exchange {
     this.giveLocal();
   }
 
+  #described(code: number, frame: Buffer): void {
+    if (code === BACKEND.ParameterDescription) {
+      this.#parameterTypes = decodeParameterDescription(frame);
+      return;
+    }
+    const columns = code === BACKEND.RowDescription ? decodeRowDescription(frame) : undefined;
+    this.#describing.shift()!.description ??= { parameterTypes: this.#parameterTypes, columns };
+  }
+
+  /** Does the server still have to say whether it makes the statement, as this exchange asks? */
+  isMaking(name: string): boolean {
+    return this.#parsing.includes(name);
+  }
+
   /** May rows or COPY data come now? */
   get takesRows(): boolean {
     const expected = this.#expected[this.#at];
@@ -120,16 +157,16 @@ export class Exchange {
   }
 
   /**
-   * In COPY FROM STDIN the server ignores Sync (manual 55.2.3, 55.2.7). The Sync that we sent behind the statement is therefore
-   * lost: one behind a simple Query need not come any more, one behind an Execute must be said again after the copy.
+   * In COPY FROM STDIN the server ignores Sync and Flush (manual 55.2.3, 55.2.7). What we sent behind the statement is therefore
+   * lost: a Sync behind a simple Query need not come any more, one behind an Execute, and a Flush, must be said again after the copy.
    */
   #copyIn(): void {
     this.isInCopy = true;
     const next = this.#expected[this.#at + 1];
     if (next === EXPECT.Ready && this.#at + 2 === this.#expected.length) {
       if (this.#expected[this.#at] === EXPECT.Query) this.#expected.pop();
-      else this.owesSync = true;
-    }
+      else this.owes = 'sync';
+    } else if (next === undefined && this.isFlushed) this.owes = 'flush';
     this.taker.copyIn();
   }
 }

@@ -19,8 +19,9 @@ export const EXPECT = {
   OwnBind: 10,
   OwnClose: 11,
   OwnExecute: 12,
-  LocalParse: 13,
-  LocalClose: 14,
+  OwnDescribe: 13,
+  LocalParse: 14,
+  LocalClose: 15,
 } as const;
 
 /** What a message means for the expectation at the head. */
@@ -59,6 +60,9 @@ export function judge(expected: number | undefined, code: number): Verdict {
       return code === BACKEND.CloseComplete ? 'last' : 'wrong';
     case EXPECT.OwnClose:
       return code === BACKEND.CloseComplete ? 'own' : 'wrong';
+    case EXPECT.OwnDescribe:
+      if (code === BACKEND.ParameterDescription) return 'own-more';
+      return code === BACKEND.RowDescription || code === BACKEND.NoData ? 'own' : 'wrong';
     case EXPECT.DescribeStatement:
       return code === BACKEND.ParameterDescription ? 'described' : 'wrong';
     case EXPECT.DescribePortal:

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { asError, OperatingError } from '../lib/errors.js';
 import type { CopyTask, Fence, ShardAddress } from '../migration/engine.js';
+import { mergeTasks } from '../migration/selection.js';
+import { tableKey } from '../topology/keyspace.js';
 import { withShortLocks } from './change-source.js';
 import {
   FENCE_TRIGGER_PREFIX,
@@ -11,12 +13,11 @@ import {
   quoteTable,
   quoteText,
   SCHEMA,
-  tableKey,
 } from './engine-names.js';
 import { type EngineSession, sqlstateOf } from './engine-session.js';
 import type { EngineSessions } from './engine-sessions.js';
 import { ensureLedger } from './ledger.js';
-import { mergeTasks, selectionSql } from './selection.js';
+import { selectionSql } from './selection.js';
 
 /**
  * The fence: the database itself refuses writes of the moving rows, whoever sends them. A trigger on each table, for
@@ -122,18 +123,20 @@ export async function raiseFence(
   tasks: readonly CopyTask[],
   deadlineMs: number,
 ): Promise<Fence> {
-  await sessions.use(address, async (session) => {
-    await checkInstalled(session, migration, tasks);
-    await lockOut(session, migration, deadlineMs);
-    try {
-      await setFlag(session, migration, 1);
-    } catch (error) {
-      // The answer may have been lost behind the act: take it back before writers are let in again.
-      await sessions.use(address, (other) => setFlag(other, migration, 0)).catch(() => {});
-      throw error;
-    }
-    await session.rows(`SELECT pg_advisory_unlock(${lockKey(migration)})`);
-  });
+  try {
+    await sessions.use(address, async (session) => {
+      const fenced = await raiseFlag(session, migration, deadlineMs);
+      const missing = tasks.map((task) => tableKey(task.table)).find((name) => !fenced.has(name));
+      if (missing === undefined) return;
+      throw new OperatingError('migration', `shard ${address.shard}: table ${missing} has no fence`, {
+        hint: 'the migration prepares it again by itself when it is resumed',
+      });
+    });
+  } catch (error) {
+    // The answer may have been lost behind the act, too: nobody is refused by a fence that was not raised.
+    await lowerFence(sessions, address, migration).catch(() => {});
+    throw error;
+  }
   return {
     lower: () => lowerFence(sessions, address, migration),
     keep: () => sessions.use(address, (session) => checkUp(session, migration)),
@@ -148,19 +151,37 @@ export async function lowerFence(
   migration: string,
 ): Promise<void> {
   await sessions.use(address, async (session) => {
-    const exists = await session.value(`SELECT to_regclass('${fenceFlagName(migration)}')`);
-    if (exists !== null) await setFlag(session, migration, 0);
+    try {
+      // Without its sequence the fence was never there.
+      await session.rows(
+        `SELECT CASE WHEN flag IS NOT NULL THEN setval(flag, 0) END FROM to_regclass('${fenceFlagName(migration)}') AS flag`,
+      );
+    } catch (error) {
+      throw notSet(session, error);
+    }
   });
 }
 
-async function lockOut(session: EngineSession, migration: string, deadlineMs: number): Promise<void> {
+/**
+ * All in one round trip, because statements are waiting, and in one transaction: its timeout and its lock end with it, and
+ * that is after the flag is on disk (setval takes part in the commit). Returns the tables that have the trigger, enabled:
+ * one that was dropped and made again, or disabled by hand, would not be fenced.
+ */
+async function raiseFlag(
+  session: EngineSession,
+  migration: string,
+  deadlineMs: number,
+): Promise<ReadonlySet<string | null | undefined>> {
   try {
-    // One transaction of its own, so that the timeout ends with it; the lock is the session's and stays.
-    await session.run(
-      `SET LOCAL lock_timeout = ${Math.max(1, Math.round(deadlineMs))}; SELECT pg_advisory_lock(${lockKey(migration)})`,
-    );
+    const rows = await session.rows(`
+      SET LOCAL lock_timeout = ${Math.max(1, Math.round(deadlineMs))};
+      SELECT pg_advisory_xact_lock(${lockKey(migration)});
+      SELECT setval('${fenceFlagName(migration)}', 1);
+      SELECT n.nspname || '.' || c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE t.tgname = ${quoteText(fenceTriggerName(migration))} AND t.tgenabled = 'A'`);
+    return new Set(rows.map(([name]) => name));
   } catch (error) {
-    if (sqlstateOf(error) !== LOCK_TIMEOUT) throw error;
+    if (sqlstateOf(error) !== LOCK_TIMEOUT) throw notSet(session, error);
     throw new OperatingError(
       'migration',
       `shard ${session.address.shard}: a transaction that has written moving rows did not end within ${deadlineMs} ms`,
@@ -172,42 +193,15 @@ async function lockOut(session: EngineSession, migration: string, deadlineMs: nu
   }
 }
 
-/** On disk when it resolves: setval takes part in the commit, and the commit waits for the disk. */
-async function setFlag(session: EngineSession, migration: string, flag: 0 | 1): Promise<void> {
-  try {
-    await session.rows(`SELECT setval('${fenceFlagName(migration)}', ${flag})`);
-  } catch (error) {
-    throw new OperatingError(
-      'migration',
-      `shard ${session.address.shard}: the fence's flag cannot be set: ${asError(error).message}`,
-      { cause: error },
-    );
-  }
+function notSet(session: EngineSession, error: unknown): OperatingError {
+  const message = `shard ${session.address.shard}: the fence's flag cannot be set: ${asError(error).message}`;
+  return new OperatingError('migration', message, { cause: error });
 }
 
 async function checkUp(session: EngineSession, migration: string): Promise<void> {
   const flag = await session.value(`SELECT last_value FROM ${fenceFlagName(migration)}`);
   if (flag !== '1')
     throw new OperatingError('migration', `shard ${session.address.shard}: the fence is not up any more`);
-}
-
-/** A table without its trigger would not be fenced: dropped and made again, or disabled by hand. */
-async function checkInstalled(
-  session: EngineSession,
-  migration: string,
-  tasks: readonly CopyTask[],
-): Promise<void> {
-  const rows = await session.rows(
-    `SELECT n.nspname || '.' || c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE t.tgname = $1 AND t.tgenabled = 'A'`,
-    [fenceTriggerName(migration)],
-  );
-  const fenced = new Set(rows.map(([name]) => name));
-  const missing = tasks.map((task) => tableKey(task.table)).find((name) => !fenced.has(name));
-  if (missing === undefined) return;
-  throw new OperatingError('migration', `shard ${session.address.shard}: table ${missing} has no fence`, {
-    hint: 'the migration prepares it again by itself when it is resumed',
-  });
 }
 
 /** Triggers, functions and flag of this name. */

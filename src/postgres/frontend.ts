@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
 import { asOperatingError, OperatingError as Failure, type OperatingError } from '../lib/errors.js';
+import { Outbox } from '../lib/outbox.js';
+import { readChunks } from '../lib/read-chunks.js';
 import type { TransactionStatus } from '../pool/backend.js';
 import type { Step } from '../pool/request.js';
 import type { StatementIds } from '../pool/statement-ids.js';
@@ -15,7 +17,6 @@ import {
 import { decodeStep } from './client-steps.js';
 import { Framer, type LengthLimits } from './framer.js';
 import { FRONTEND } from './messages.js';
-import { Outbox } from './outbox.js';
 
 /** How long a client that was told goodbye may take to close; its unread bytes must not turn our last message into a reset. */
 const LINGER_MS = 3_000;
@@ -34,6 +35,7 @@ export class PostgresFrontend implements Frontend {
   readonly localAddress: string;
   readonly localPort: number;
   readonly isEncrypted: boolean;
+  readonly allowsSeveralStatements = true;
   readonly answers = answers;
   readonly #socket: Socket;
   readonly #options: FrontendOptions;
@@ -69,13 +71,21 @@ export class PostgresFrontend implements Frontend {
     this.sendReady('idle');
   }
 
+  get receivedBytes(): number {
+    return this.#socket.bytesRead;
+  }
+
+  get sentBytes(): number {
+    return this.#socket.bytesWritten;
+  }
+
   attach(events: FrontendEvents): void {
     this.#events = events;
     if (this.#socket.destroyed || this.#phase === 'closed') {
       events.onClose('lost');
       return;
     }
-    this.#socket.on('data', (chunk: Buffer) => this.#received(chunk));
+    readChunks(this.#socket, (chunk) => this.#received(chunk));
     if (!this.#isPaused) this.#socket.resume();
   }
 
@@ -86,6 +96,9 @@ export class PostgresFrontend implements Frontend {
   sendError(error: OperatingError): boolean {
     return this.send(encodeError(error, 'ERROR'));
   }
+
+  /** CommandComplete says nothing of what comes after it. */
+  completes(): void {}
 
   sendReady(status: TransactionStatus): boolean {
     return this.send(encodeReadyForQuery(status));
@@ -137,7 +150,7 @@ export class PostgresFrontend implements Frontend {
 
   #message(): void {
     const { code, buffer, start, end } = this.#framer;
-    const frame = buffer.subarray(start, end);
+    const frame = start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end);
     switch (code) {
       case FRONTEND.Query:
       case FRONTEND.FunctionCall:

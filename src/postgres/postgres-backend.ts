@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { OperatingError } from '../lib/errors.js';
+import { ServerLink } from '../lib/server-link.js';
 import type {
   Backend,
   BackendQuery,
@@ -11,7 +11,10 @@ import type {
   TransactionStatus,
 } from '../pool/backend.js';
 import { ServerFailure } from '../pool/backend.js';
+import { lostError } from '../pool/lost-error.js';
+import { RelayTaker } from '../pool/relay-taker.js';
 import type { PreparedStatement, Request } from '../pool/request.js';
+import { RowCollector } from '../pool/row-collector.js';
 import type { Position } from '../topology/topology.js';
 import {
   decodeCommandComplete,
@@ -21,21 +24,21 @@ import {
 } from './backend-messages.js';
 import { sendCancelRequest } from './cancel-request.js';
 import { Exchange, type Taker } from './exchange.js';
+import { ExchangeLine } from './exchange-line.js';
 import { EXPECT } from './expectations.js';
 import type { Framer } from './framer.js';
-import { encodeCopyFail, encodeDescribe, encodeQuery, SYNC, TERMINATE } from './frontend-messages.js';
+import { encodeCopyFail, encodeDescribe, FLUSH, SYNC, TERMINATE } from './frontend-messages.js';
 import { BACKEND, FRONTEND } from './messages.js';
-import { readPosition, splitAtBegin, writeQuery } from './own-query.js';
-import { RelayTaker } from './relay-taker.js';
+import { readPosition, writeQuery } from './own-query.js';
+import { Preliminaries, type Write } from './preliminaries.js';
 import { RequestWriter } from './request-writer.js';
-import { DescriptionTaker, OwnTaker, RowCollector, RowTaker } from './row-takers.js';
+import { DescriptionTaker, RowTaker } from './row-takers.js';
 import type { ServerAddress } from './server-address.js';
-import { ServerLink } from './server-link.js';
 import type { Login } from './server-login.js';
-import { isStalePlan, ServerStatements } from './server-statements.js';
+import { ServerStatements } from './server-statements.js';
 import { HEADER_BYTES } from './wire.js';
 
-const DEFAULT_PREPARED_STATEMENTS = 500;
+const NO_COPY = encodeCopyFail('COPY FROM STDIN is not possible here');
 
 /** One connection to a Postgres server. Writes an exchange, reads its answers against what it must bring. */
 export class PostgresBackend implements Backend {
@@ -60,16 +63,17 @@ export class PostgresBackend implements Backend {
   readonly isEncrypted: boolean;
   isBroken = false;
   readonly #address: ServerAddress;
-  readonly #link: ServerLink;
+  readonly #link: ServerLink<Framer>;
+  readonly #framer: Framer;
   readonly #statements: ServerStatements;
-  #exchange: Exchange | undefined;
+  readonly line: ExchangeLine;
   /** After an error in a request that ended with Flush, the server skips everything up to the next Sync. */
   #skipsToSync = false;
   /** What the server said before it ended the connection. */
   #lastWords: ServerError | undefined;
-  /** COPY data of a request that is not sent yet, because something has to be said before it. */
-  #earlyCopy: Buffer[] | undefined;
+  readonly #preliminaries: Preliminaries;
   readonly #slow = () => this.pause();
+  readonly #send = (chunk: Buffer) => this.#link.send(chunk);
 
   constructor(target: BackendTarget, address: ServerAddress, socket: Socket, login: Login) {
     this.shard = target.shard;
@@ -82,13 +86,29 @@ export class PostgresBackend implements Backend {
     this.processId = login.processId;
     this.secretKey = login.secretKey;
     this.parameters = login.parameters;
-    this.#statements = new ServerStatements(
-      target.preparedStatements ?? DEFAULT_PREPARED_STATEMENTS,
-      login.parameters,
+    this.#statements = new ServerStatements(target, login.parameters);
+    this.line = new ExchangeLine(
+      {
+        isFree: () => this.#isFree,
+        write: (request, taker) =>
+          this.#append([], taker, false, (writer) => writer.request(request, true, false)),
+        pause: () => this.pause(),
+        resume: () => this.resume(),
+      },
+      this.#statements,
     );
+    this.#preliminaries = new Preliminaries({
+      backend: this,
+      statements: this.#statements,
+      write: (own, taker, isFlushed, write) => this.#write(own, taker, isFlushed, write),
+      skipToSync: () => {
+        this.#skipsToSync = true;
+      },
+    });
+    this.#framer = login.framer;
     this.#link = new ServerLink(socket, login.framer, {
       onMessage: (found) => this.#message(found),
-      onPauseInReading: () => this.#exchange?.taker.pauseInReading(),
+      onPauseInReading: () => this.line.head?.taker.pauseInReading(),
       onDrain: () => this.onDrain?.(),
       onLost: (reason) => this.#lost(reason),
     });
@@ -103,7 +123,13 @@ export class PostgresBackend implements Backend {
   }
 
   get isBusy(): boolean {
-    return this.#exchange !== undefined;
+    return this.line.length > 0;
+  }
+
+  get #isFree(): boolean {
+    return (
+      !this.isBroken && this.transaction === 'idle' && !this.#skipsToSync && !this.#preliminaries.areGoingOn
+    );
   }
 
   forward(
@@ -113,18 +139,18 @@ export class PostgresBackend implements Backend {
   ): void {
     const taker = new RelayTaker(sink, this.#slow);
     const skips = this.#skipsToSync;
-    this.#begin(options.before, taker, request.end === 'flush', (writer, hasOwn) => {
+    const write: Write = (writer, hasOwn) => {
       // The server would throw the steps away too: all that it answers now is a Sync.
       if (!skips) writer.request(request, options.rename, hasOwn);
       else if (request.end === 'sync') writer.sync();
-    });
+    };
+    const checked = options.rename && !skips ? request : undefined;
+    this.#preliminaries.begin(options.before, taker, request.end === 'flush', write, checked);
   }
 
   query(query: BackendQuery, sink: RowSink, before?: readonly string[]): void {
-    const taker = new RowTaker(sink, this.#slow, () =>
-      this.#link.send(encodeCopyFail('COPY FROM STDIN is not possible here')),
-    );
-    this.#begin(before, taker, false, (writer, hasOwn) =>
+    const taker = new RowTaker(sink, this.#slow, () => this.#link.send(NO_COPY));
+    this.#preliminaries.begin(before, taker, false, (writer, hasOwn) =>
       writeQuery(writer, query, this.#statements, hasOwn),
     );
   }
@@ -135,13 +161,13 @@ export class PostgresBackend implements Backend {
 
   run(sql: string): Promise<void> {
     return new Promise((resolve, reject) =>
-      this.#runFirst([sql], resolve, (error) => reject(new ServerFailure(error)), reject),
+      this.#preliminaries.runFirst([sql], resolve, (error) => reject(new ServerFailure(error)), reject),
     );
   }
 
   describe(prepared: PreparedStatement): Promise<StatementDescription> {
     return new Promise((resolve, reject) =>
-      this.#begin(undefined, new DescriptionTaker(resolve, reject), false, (writer) => {
+      this.#preliminaries.begin(undefined, new DescriptionTaker(resolve, reject), false, (writer) => {
         writer.message(encodeDescribe('statement', writer.ensure(prepared)), EXPECT.DescribeStatement);
         writer.sync();
       }),
@@ -153,17 +179,14 @@ export class PostgresBackend implements Backend {
   }
 
   sendCopy(frame: Buffer): boolean {
-    if (this.#earlyCopy !== undefined) {
-      this.#earlyCopy.push(frame);
-      return false;
-    }
-    const exchange = this.#exchange;
+    if (this.#preliminaries.keepCopy(frame)) return false;
+    const exchange = this.line.head;
     // After an error or the end of the copy the server wants no more; before its answer it may be on its way to want it.
     if (exchange === undefined || exchange.hasFailed || exchange.isCopyEnded) return true;
     const isGoing = this.#link.send(frame);
     if (frame[0] === FRONTEND.CopyData) return isGoing;
     exchange.isCopyEnded = true;
-    this.#repaySync(exchange);
+    this.#repay(exchange);
     return isGoing;
   }
 
@@ -189,93 +212,33 @@ export class PostgresBackend implements Backend {
     this.#link.lose('we have closed it');
   }
 
-  /**
-   * Begins one exchange. Statements of `before` up to a BEGIN are run and answered first: they may have to outlive a rollback. From the
-   * BEGIN on they go in the same write, in front of `write` and without Sync, so that the server skips `write` when they fail.
-   */
-  #begin(
-    before: readonly string[] | undefined,
-    taker: Taker,
-    isFlushed: boolean,
-    write: (writer: RequestWriter, hasOwn: boolean) => void,
-  ): void {
-    const { first, own } = splitAtBegin(before);
-    if (first.length === 0) {
-      this.#write(own, taker, isFlushed, write);
-      return;
-    }
-    this.#earlyCopy = [];
-    this.#runFirst(
-      first,
-      () => {
-        this.#write(own, taker, isFlushed, write);
-        this.#sendEarlyCopy();
-      },
-      (error) => {
-        this.#earlyCopy = undefined;
-        this.#endFailed(taker, error, isFlushed);
-        this.onDrain?.();
-      },
-      (error) => taker.broken(error),
-    );
+  #write(own: readonly string[], taker: Taker, isFlushed: boolean, write: Write): void {
+    if (this.isBusy) throw new Error(`backend ${this.id} is busy`);
+    this.#append(own, taker, isFlushed, write);
   }
 
-  #sendEarlyCopy(): void {
-    const frames = this.#earlyCopy ?? [];
-    this.#earlyCopy = undefined;
-    let isGoing = true;
-    for (const frame of frames) isGoing = this.sendCopy(frame);
-    if (frames.length > 0 && isGoing) this.onDrain?.();
-  }
-
-  #write(
-    own: readonly string[],
-    taker: Taker,
-    isFlushed: boolean,
-    write: (writer: RequestWriter, hasOwn: boolean) => void,
-  ): void {
+  #append(own: readonly string[], taker: Taker, isFlushed: boolean, write: Write): void {
     this.requestAtMs = Date.now();
-    if (this.#exchange !== undefined) throw new Error(`backend ${this.id} is busy`);
     if (this.isBroken) {
-      taker.broken(this.#lostError('it was lost before'));
+      taker.broken(lostError(this.shard, this.#lastWords, 'it was lost before'));
       return;
     }
-    const writer = new RequestWriter((chunk) => this.#link.send(chunk), this.#statements);
+    // Behind others it is not late, and those who come behind it in this turn go in the same write.
+    this.#link.isPatient = this.isBusy;
+    const writer = new RequestWriter(this.#send, this.#statements);
     if (this.transaction === 'idle' && !this.#skipsToSync) writer.closeSurplus();
-    if (own.some((sql) => /^\s*set\b/i.test(sql))) this.#statements.settingsUncertain();
+    if (own.length > 0 && own.some((sql) => /^\s*set\b/i.test(sql))) this.#statements.settingsUncertain();
     for (const sql of own) writer.own(sql);
     write(writer, own.length > 0);
-    const exchange = new Exchange(writer.expected, writer.parsing, isFlushed, taker);
-    this.#exchange = exchange;
-    this.#link.streamsRows = taker.streamsRows;
+    const exchange = new Exchange(writer, isFlushed, taker);
+    this.line.push(exchange);
+    if (exchange === this.line.head) this.#framer.streamsRows = taker.streamsRows;
     exchange.giveLocal();
     if (exchange.isOver) this.#end(exchange);
   }
 
-  /** Runs our own statements one by one, each a simple Query, and hears all their answers before anything else is said. */
-  #runFirst(
-    sqls: readonly string[],
-    done: () => void,
-    failed: (error: ServerError) => void,
-    broken: (error: Error) => void,
-  ): void {
-    const taker = new OwnTaker((error) => (error === undefined ? done() : failed(error)), broken);
-    this.#write([], taker, false, (writer) => {
-      this.#statements.unnamed = undefined;
-      for (const sql of sqls) writer.message(encodeQuery(sql), EXPECT.Query);
-    });
-  }
-
-  /** What had to be said before a request failed: that is the request's answer, and it is not sent. */
-  #endFailed(taker: Taker, error: ServerError, isFlushed: boolean): void {
-    this.#skipsToSync ||= isFlushed;
-    taker.error(error);
-    taker.take(BACKEND.ErrorResponse, error.frame, 0, error.frame.length);
-    taker.end(isFlushed ? 'failed' : this.transaction);
-  }
-
   #message({ code, buffer, start, end }: Framer): void {
-    const exchange = this.#exchange;
+    const exchange = this.line.head;
     switch (code) {
       case BACKEND.DataRow:
       case BACKEND.CopyData:
@@ -298,6 +261,7 @@ export class PostgresBackend implements Backend {
         this.#failed(buffer, start, end);
         return;
       case BACKEND.ReadyForQuery:
+        if (exchange?.taker.passesReady === true) exchange.taker.take(code, buffer, start, end);
         this.#ready(decodeReadyForQuery(buffer[start + HEADER_BYTES]));
         return;
       default:
@@ -308,20 +272,20 @@ export class PostgresBackend implements Backend {
 
   /** What may come at any time: to the client whose request runs, or to whoever holds the lease. */
   #aside(code: number, buffer: Buffer, start: number, end: number): void {
-    const exchange = this.#exchange;
+    const exchange = this.line.head;
     if (exchange === undefined) this.onAsync?.(buffer.subarray(start, end));
     else if (!exchange.isOwn) exchange.taker.take(code, buffer, start, end);
   }
 
   #answered(code: number, buffer: Buffer, start: number, end: number): void {
-    const exchange = this.#exchange;
+    const exchange = this.line.head;
     if (exchange === undefined)
       throw new Error(`the server sent a message of type ${code} that nobody asked for`);
     const tag =
       code === BACKEND.CommandComplete ? decodeCommandComplete(buffer.subarray(start, end)) : undefined;
     if (tag !== undefined) this.#statements.completed(tag);
     exchange.answer(code, buffer, start, end, tag);
-    if (code === BACKEND.CopyInResponse && exchange.isCopyEnded) this.#repaySync(exchange);
+    if (code === BACKEND.CopyInResponse && exchange.isCopyEnded) this.#repay(exchange);
     if (exchange.isOver) this.#end(exchange);
   }
 
@@ -334,33 +298,36 @@ export class PostgresBackend implements Backend {
       this.#link.lose(error.message);
       return;
     }
-    const exchange = this.#exchange;
+    const exchange = this.line.head;
     if (exchange === undefined)
       throw new Error(`the server reported an error that nobody asked for: ${error.message}`);
     for (const name of exchange.fail(error, buffer, start, end)) this.#statements.forget(name);
-    if (isStalePlan(error)) this.#statements.distrust();
-    this.#repaySync(exchange);
+    this.#statements.refused(error);
+    this.#repay(exchange);
     if (exchange.isOver) this.#end(exchange);
   }
 
-  /** Says the Sync again that the server has ignored in the middle of a copy. */
-  #repaySync(exchange: Exchange): void {
-    if (!exchange.owesSync) return;
-    exchange.owesSync = false;
-    this.#link.send(SYNC);
+  /** Says the Sync or Flush again that the server has ignored in the middle of a copy. */
+  #repay(exchange: Exchange): void {
+    if (exchange.owes === undefined) return;
+    this.#link.send(exchange.owes === 'sync' ? SYNC : FLUSH);
+    exchange.owes = undefined;
   }
 
   #ready(status: TransactionStatus): void {
-    const exchange = this.#exchange;
+    const exchange = this.line.head;
     if (exchange === undefined) throw new Error('the server sent ReadyForQuery that nobody asked for');
+    if (status !== 'idle' && this.line.length > 1)
+      throw new Error('a request left a transaction open before others that stand in line');
     this.transaction = status;
+    if (status === 'idle') this.#statements.transactionEnded();
     exchange.ready();
     if (exchange.isOver) this.#end(exchange);
   }
 
   #end(exchange: Exchange): void {
     exchange.taker.pauseInReading();
-    this.#exchange = undefined;
+    this.#framer.streamsRows = this.line.shift()?.taker.streamsRows ?? false;
     if (exchange.isFlushed) this.#flushed(exchange);
     else this.#skipsToSync = false;
     if (!exchange.isFlushed) this.#statements.noteSettings(this.parameters, exchange.parsed.length > 0);
@@ -377,21 +344,9 @@ export class PostgresBackend implements Backend {
 
   #lost(reason: string): void {
     this.isBroken = true;
-    const exchange = this.#exchange;
-    this.#exchange = undefined;
-    const error = this.#lostError(reason);
-    exchange?.taker.broken(error);
+    const error = lostError(this.shard, this.#lastWords, reason);
+    for (const { taker } of this.line.clear()) taker.broken(error);
     this.onLost?.(error);
     this.onClosed?.();
-  }
-
-  #lostError(reason: string): OperatingError {
-    const words = this.#lastWords;
-    const facts = words === undefined ? {} : { sqlstate: words.sqlstate, cause: new ServerFailure(words) };
-    return new OperatingError(
-      'shard-unavailable',
-      `the connection to shard "${this.shard}" was lost: ${reason}`,
-      facts,
-    );
   }
 }

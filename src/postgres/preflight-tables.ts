@@ -1,6 +1,7 @@
 import type { Blocker, CopyTask, StreamSpec } from '../migration/engine.js';
 import type { Table } from '../topology/keyspace.js';
-import { quoteTable, tableKey } from './engine-names.js';
+import { tableKey } from '../topology/keyspace.js';
+import { quoteTable } from './engine-names.js';
 import type { EngineSession } from './engine-session.js';
 import { columnDrift, readTables, type TableFacts } from './engine-tables.js';
 import { selectionSql } from './selection.js';

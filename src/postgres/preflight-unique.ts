@@ -1,9 +1,12 @@
 import type { Blocker, ShardAddress, StreamSpec } from '../migration/engine.js';
+import { firstCommon } from '../migration/first-common.js';
+import { mergeTasks } from '../migration/selection.js';
 import type { Table } from '../topology/keyspace.js';
-import { quoteName, quoteTable, tableKey } from './engine-names.js';
+import { tableKey } from '../topology/keyspace.js';
+import { quoteName, quoteTable } from './engine-names.js';
 import type { EngineSession } from './engine-session.js';
 import { readTables } from './engine-tables.js';
-import { mergeTasks, selectionSql } from './selection.js';
+import { selectionSql } from './selection.js';
 
 /** Tables with more rows than this are not compared; their unique columns are the operator's promise. */
 const MAX_ROWS = 5_000_000;
@@ -84,7 +87,11 @@ async function findDuplicate(
   if ((await readTables(atTarget, [index.table])).size > 0)
     parts.push({ session: atTarget, sql: hashesSql(index, 'true') });
   if (parts.length < 2 || (await isTooLarge(index, parts))) return undefined;
-  const found = await firstCommon(parts);
+  const lists = parts.map(({ session, sql }) => ({
+    shard: session.address.shard,
+    rows: readSorted(session, sql),
+  }));
+  const found = await firstCommon(lists, (one, other) => one.text === other.text);
   if (found === undefined) return undefined;
   const columns = index.columns.join(', ');
   return {
@@ -111,32 +118,6 @@ async function isTooLarge(
     if (Number(rows ?? 0) > MAX_ROWS) return true;
   }
   return false;
-}
-
-/** A merge of sorted lists: the first value that two of them hold. */
-async function firstCommon(
-  parts: readonly { session: EngineSession; sql: string }[],
-): Promise<{ value: string; shards: string[] } | undefined> {
-  const lists = parts.map(({ session, sql }) => ({
-    shard: session.address.shard,
-    rows: readSorted(session, sql),
-  }));
-  try {
-    const heads = await Promise.all(lists.map(({ rows }) => rows.next()));
-    for (;;) {
-      const open = heads.flatMap((head, index) =>
-        head.done === true ? [] : [{ index, hash: head.value.hash, text: head.value.text }],
-      );
-      if (open.length < 2) return undefined;
-      const lowest = open.reduce((least, head) => (head.hash < least.hash ? head : least));
-      const equal = open.filter((head) => head.hash === lowest.hash && head.text === lowest.text);
-      if (equal.length > 1)
-        return { value: lowest.text, shards: equal.map((head) => lists[head.index]!.shard) };
-      heads[lowest.index] = await lists[lowest.index]!.rows.next();
-    }
-  } finally {
-    for (const { rows } of lists) await rows.return(undefined);
-  }
 }
 
 async function* readSorted(

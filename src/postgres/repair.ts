@@ -1,12 +1,14 @@
 import { OperatingError } from '../lib/errors.js';
 import type { AppliedStream, ChunkDifference, CopyTask, StreamSpec } from '../migration/engine.js';
+import { mergeTasks } from '../migration/selection.js';
+import { tableKey } from '../topology/keyspace.js';
 import { ApplyStatements, keyTest } from './apply-statements.js';
 import { actAsApplier } from './apply-target.js';
 import { markLog } from './change-source.js';
-import { localOriginName, quoteTable, tableKey } from './engine-names.js';
+import { localOriginName, quoteTable } from './engine-names.js';
 import { EngineSession } from './engine-session.js';
 import { columnList, readExistingTables, storedColumns } from './engine-tables.js';
-import { mergeTasks, selectionSql } from './selection.js';
+import { selectionSql } from './selection.js';
 
 /**
  * Brings single rows to what the source has. The source's row is locked while the stream catches up with it and the

@@ -1,4 +1,5 @@
 import type { PreparedStatement, Request, Step } from '../pool/request.js';
+import type { StatementFacts } from '../pool/statement-ids.js';
 import { EXPECT } from './expectations.js';
 import {
   encodeBind,
@@ -20,6 +21,8 @@ export class RequestWriter {
   readonly expected: number[] = [];
   /** Names of the statements of each expected ParseComplete, in order. */
   readonly parsing: string[] = [];
+  /** Statements whose first description comes with this exchange, in order. */
+  readonly describing: StatementFacts[] = [];
   readonly #send: (chunk: Buffer) => void;
   readonly #statements: ServerStatements;
   #rename = false;
@@ -81,8 +84,15 @@ export class RequestWriter {
 
   #make(name: string, prepared: PreparedStatement, expectation: number): void {
     if (this.#statements.isDistrusted) this.message(encodeClose('statement', name), EXPECT.OwnClose);
-    this.parse(name, encodeParse(name, prepared.bytes ?? prepared.sql, prepared.parameterTypes), expectation);
+    const { facts } = prepared;
+    // Made again somewhere else it keeps the types that its parameters had, whatever its tables have become since.
+    const known = expectation === EXPECT.OwnParse ? facts?.description?.parameterTypes : undefined;
+    const types = known ?? prepared.parameterTypes;
+    this.parse(name, encodeParse(name, prepared.bytes ?? prepared.sql, types), expectation);
     this.#statements.add(name);
+    if (facts === undefined || facts.description !== undefined) return;
+    this.message(encodeDescribe('statement', name), EXPECT.OwnDescribe);
+    this.describing.push(facts);
   }
 
   #parses(name: string, expectation: number): void {

@@ -19,6 +19,11 @@ export class RowTaker implements Taker {
   readonly #sink: RowSink;
   readonly #onSlow: () => void;
   readonly #onCopyIn: () => void;
+  /** Rows that go on as they are, side by side in one buffer. */
+  #rows: Buffer | undefined;
+  #start = 0;
+  #end = 0;
+  #count = 0;
 
   constructor(sink: RowSink, onSlow: () => void, onCopyIn: () => void) {
     this.#sink = sink;
@@ -27,6 +32,12 @@ export class RowTaker implements Taker {
   }
 
   take(code: number, buffer: Buffer, start: number, end: number): void {
+    const isRow = code === BACKEND.DataRow || code === BACKEND.CopyData;
+    if (isRow && this.#sink.takesRowsAsTheyAre === true) {
+      this.#keep(buffer, start, end);
+      return;
+    }
+    this.#pass();
     if (code === BACKEND.DataRow) {
       if (!this.#sink.onRow(decodeDataRow(buffer.subarray(start, end)))) this.#onSlow();
     } else if (code === BACKEND.CopyData) {
@@ -39,15 +50,39 @@ export class RowTaker implements Taker {
     }
   }
 
+  #keep(buffer: Buffer, start: number, end: number): void {
+    if (this.#rows !== buffer || this.#end !== start) {
+      this.#pass();
+      this.#rows = buffer;
+      this.#start = start;
+    }
+    this.#end = end;
+    this.#count++;
+  }
+
+  #pass(): void {
+    const rows = this.#rows;
+    if (rows === undefined) return;
+    const count = this.#count;
+    this.#rows = undefined;
+    this.#count = 0;
+    if (!this.#sink.onRows!(rows.subarray(this.#start, this.#end), count)) this.#onSlow();
+  }
+
   local(): void {}
   parameter(): void {}
-  pauseInReading(): void {}
+
+  pauseInReading(): void {
+    this.#pass();
+  }
 
   error(error: ServerError): void {
+    this.#pass();
     this.#sink.onError(error);
   }
 
   tag(tag: string): void {
+    this.#pass();
     this.#sink.onCommandTag(tag);
   }
 
@@ -56,45 +91,13 @@ export class RowTaker implements Taker {
   }
 
   end(status: TransactionStatus): void {
+    this.#pass();
     this.#sink.onEnd(status);
   }
 
   broken(error: Error): void {
+    this.#pass();
     this.#sink.onBroken(error);
-  }
-}
-
-/** Collects the rows of a small query as text. */
-export class RowCollector implements RowSink {
-  readonly #rows: (string | null)[][] = [];
-  readonly #resolve: (rows: (string | null)[][]) => void;
-  readonly #reject: (error: Error) => void;
-  #error: ServerError | undefined;
-
-  constructor(resolve: (rows: (string | null)[][]) => void, reject: (error: Error) => void) {
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  onColumns(): void {}
-  onCommandTag(): void {}
-
-  onRow(fields: readonly (Buffer | undefined)[]): boolean {
-    this.#rows.push(fields.map((field) => field?.toString('utf8') ?? null));
-    return true;
-  }
-
-  onError(error: ServerError): void {
-    this.#error ??= error;
-  }
-
-  onEnd(): void {
-    if (this.#error === undefined) this.#resolve(this.#rows);
-    else this.#reject(new ServerFailure(this.#error));
-  }
-
-  onBroken(error: Error): void {
-    this.#reject(error);
   }
 }
 

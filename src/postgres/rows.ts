@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CopyTask } from '../migration/engine.js';
+import { mergeTasks } from '../migration/selection.js';
 import { quoteTable } from './engine-names.js';
 import type { EngineSession } from './engine-session.js';
-import { mergeTasks, selectionSql } from './selection.js';
+import { selectionSql } from './selection.js';
 
 /** Pages that one DELETE looks at: some ten thousand rows, some milliseconds. */
 const PAGES_PER_BATCH = 128;

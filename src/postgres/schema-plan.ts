@@ -1,6 +1,6 @@
 import { OperatingError } from '../lib/errors.js';
 import type { Keyspace } from '../topology/keyspace.js';
-import { tableKey } from './engine-names.js';
+import { tableKey } from '../topology/keyspace.js';
 import { type DatabaseSchema, OBJECT_KINDS, type SchemaObject } from './schema-object.js';
 
 /** What is to be there on every shard, in an order in which it can be made. */

@@ -1,5 +1,7 @@
+import { OperatingError } from '../lib/errors.js';
 import type { CopyTask, ShardAddress } from '../migration/engine.js';
-import { quoteTable, quoteText, tableKey } from './engine-names.js';
+import { tableKey } from '../topology/keyspace.js';
+import { quoteTable, quoteText } from './engine-names.js';
 import type { EngineSession } from './engine-session.js';
 import type { EngineSessions } from './engine-sessions.js';
 
@@ -71,7 +73,8 @@ const SEQUENCES_SQL = `
     UNION
     SELECT w.name, w.oid, d.refobjsubid, d.objid FROM wanted w
     JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = w.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'i' AND d.refobjsubid > 0)
-  SELECT format('%I.%I', n.nspname, s.relname), f.name, a.attname, q.seqincrement < 0
+  SELECT format('%I.%I', n.nspname, s.relname), f.name, a.attname, q.seqincrement < 0,
+    has_sequence_privilege(s.oid, 'SELECT'), pg_sequence_last_value(s.oid)
   FROM filling f JOIN pg_attribute a ON a.attrelid = f.oid AND a.attnum = f.attnum
   JOIN pg_class s ON s.oid = f.sequence AND s.relkind = 'S' JOIN pg_sequence q ON q.seqrelid = s.oid JOIN pg_namespace n ON n.oid = s.relnamespace`;
 
@@ -79,16 +82,22 @@ async function readSequences(session: EngineSession, tasks: readonly CopyTask[])
   const tables = new Map(tasks.map((task) => [tableKey(task.table), quoteTable(task.table)]));
   const given = JSON.stringify([...tables].map(([name, quoted]) => ({ name, quoted })));
   const rows = await session.rows(SEQUENCES_SQL, [given]);
-  if (rows.length === 0) return [];
-  const values = rows.map(
-    ([sequence]) => `(SELECT CASE WHEN is_called THEN last_value END FROM ${sequence})`,
-  );
-  const [last] = await session.rows(`SELECT ${values.join(', ')}`);
-  return rows.map(([sequence, table, column, descending], index) => ({
+  // Later versions answer NULL to who may not read, and that would pass for a sequence never used.
+  const hidden = rows.find(([, , , , mayRead]) => mayRead !== 't');
+  if (hidden !== undefined) {
+    throw new OperatingError(
+      'migration',
+      `shard ${session.address.shard}: no privilege to read sequence ${hidden[0]}`,
+      {
+        hint: `GRANT SELECT ON SEQUENCE ${hidden[0]} to the user of the shard's URL`,
+      },
+    );
+  }
+  return rows.map(([sequence, table, column, descending, , last]) => ({
     sequence: sequence!,
     table: table!,
     column: column!,
     isDescending: descending === 't',
-    last: last![index] === null ? undefined : BigInt(last![index]!),
+    last: last == null ? undefined : BigInt(last),
   }));
 }

@@ -1,4 +1,4 @@
-import type { ServerError } from '../pool/backend.js';
+import type { BackendTarget, ServerError } from '../pool/backend.js';
 import type { PreparedStatement } from '../pool/request.js';
 import { decodeReport } from './backend-messages.js';
 
@@ -10,7 +10,10 @@ const MEANINGFUL = [
   'TimeZone',
   'standard_conforming_strings',
 ];
+const DEFAULT_PREPARED_STATEMENTS = 500;
 const MAX_MEANINGS = 1000;
+/** Tags of DDL that may change what a statement's text means. */
+const CHANGES_SCHEMA = /^(ALTER|DROP|CREATE) /;
 
 /**
  * Which prepared statements exist on one backend, under the process-wide names `rf_<id>`. A text that was parsed under
@@ -21,8 +24,12 @@ export class ServerStatements {
   unnamed: string | undefined;
   parsesTotal = 0;
   readonly #max: number;
+  readonly #onSchemaChange: (() => void) | undefined;
+  /** The transaction that runs has changed the schema. */
+  #hasDdl = false;
   /** In the order of use, the longest unused first. */
   readonly #names = new Set<string>();
+  readonly #dropped: string[] = [];
   readonly #meanings = new Map<string, number>();
   #lastMeaning = 0;
   #meaning = 0;
@@ -32,8 +39,12 @@ export class ServerStatements {
   /** Statements may exist that are not listed here: Close before Parse. */
   isDistrusted = false;
 
-  constructor(max: number, parameters: ReadonlyMap<string, string>) {
-    this.#max = max;
+  constructor(
+    target: Pick<BackendTarget, 'preparedStatements' | 'onSchemaChange'>,
+    parameters: ReadonlyMap<string, string>,
+  ) {
+    this.#max = target.preparedStatements ?? DEFAULT_PREPARED_STATEMENTS;
+    this.#onSchemaChange = target.onSchemaChange;
     this.#settings = settingsOf(parameters);
     this.#meanings.set(this.#settings, 0);
   }
@@ -45,6 +56,16 @@ export class ServerStatements {
   /** What `unnamed` is when the unnamed statement is this one. */
   unnamedOf(prepared: PreparedStatement): string {
     return `unnamed ${this.nameOf(prepared)}`;
+  }
+
+  lacks(prepared: PreparedStatement): boolean {
+    return !this.#names.has(this.nameOf(prepared));
+  }
+
+  /** It is on the server, and must be made anew before it is used. */
+  drop(name: string): void {
+    this.forget(name);
+    this.#dropped.push(name);
   }
 
   /** Is it there? Counts as use. */
@@ -82,9 +103,10 @@ export class ServerStatements {
     this.isDistrusted = true;
   }
 
-  /** Forgets the longest unused ones that are too many; the caller closes them on the server. */
-  takeSurplus(): string[] {
-    const surplus: string[] = [];
+  /** What was dropped, and the longest unused ones that are too many; the caller closes them on the server. */
+  takeSurplus(): readonly string[] {
+    if (this.#dropped.length === 0 && this.#names.size <= this.#max) return [];
+    const surplus = this.#dropped.splice(0);
     for (const name of this.#names) {
       if (this.#names.size <= this.#max) break;
       this.#names.delete(name);
@@ -97,6 +119,21 @@ export class ServerStatements {
   completed(tag: string): void {
     if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.clear();
     else if (tag === 'DEALLOCATE') this.distrust();
+    else if (CHANGES_SCHEMA.test(tag)) this.#hasDdl = true;
+  }
+
+  /** What it did to the schema is there for all now. */
+  transactionEnded(): void {
+    if (!this.#hasDdl) return;
+    this.#hasDdl = false;
+    this.#onSchemaChange?.();
+  }
+
+  /** The server reported an error. */
+  refused(error: ServerError): void {
+    // A statement of ours is gone.
+    if (error.sqlstate === '26000') this.distrust();
+    if (isStalePlan(error)) this.#onSchemaChange?.();
   }
 
   /**
@@ -136,8 +173,7 @@ function settingsOf(parameters: ReadonlyMap<string, string>): string {
   return MEANINGFUL.map((name) => parameters.get(name) ?? '').join('\0');
 }
 
-/** A statement of ours is gone, or its table has changed so that the server will not run it any more. */
-export function isStalePlan(error: ServerError): boolean {
-  if (error.sqlstate === '26000') return true;
+/** Its tables have changed so that the server will not run a statement any more: whoever prepared it must do so again. */
+function isStalePlan(error: ServerError): boolean {
   return error.sqlstate === '0A000' && decodeReport(error.frame).get('R') === 'RevalidateCachedQuery';
 }

@@ -1,9 +1,10 @@
 import { OperatingError } from '../lib/errors.js';
 import type { CopyTask, ShardAddress, SourceSnapshot } from '../migration/engine.js';
+import { tableKey } from '../topology/keyspace.js';
 import type { ShardName } from '../topology/ring.js';
 import { createExportedSlot, type ExportedSlot } from './change-source.js';
 import { relayCopy } from './copy-relay.js';
-import { quoteTable, slotName, tableKey } from './engine-names.js';
+import { quoteTable, slotName } from './engine-names.js';
 import { EngineSession } from './engine-session.js';
 import { columnDrift, columnList, readExistingTables, storedColumns } from './engine-tables.js';
 import { formatLsn } from './lsn.js';

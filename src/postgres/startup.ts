@@ -2,16 +2,18 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { LimitsConfig } from '../config/config.js';
 import { asOperatingError, OperatingError } from '../lib/errors.js';
+import type { ServerTls } from '../lib/server-tls.js';
+import { ClientGone } from '../lib/socket-reader.js';
 import type { StatementIds } from '../pool/statement-ids.js';
 import type { ClientDoor, ClientIdentity, Frontend } from '../proxy/frontend.js';
 import type { Authenticator, LoginRule } from './authenticator.js';
 import { encodeError, encodeNegotiateProtocolVersion } from './backend-messages.js';
+import { certificateHash } from './certificate-hash.js';
 import { frontendLimits, type LengthLimits } from './framer.js';
 import { PostgresFrontend } from './frontend.js';
 import { decodeStartupPacket } from './frontend-messages.js';
 import { NEWEST_MINOR, type StartupPacket } from './messages.js';
-import type { ServerTls } from './server-tls.js';
-import { ClientGone, StartupReader } from './startup-reader.js';
+import { StartupReader } from './startup-reader.js';
 
 export interface DoorOptions {
   readonly tls: ServerTls | undefined;
@@ -28,7 +30,7 @@ export interface DoorOptions {
     startup: ReadonlyMap<string, string>,
   ) => LoginRule | OperatingError | undefined;
   /** A CancelRequest came. */
-  readonly cancel: (key: { readonly processId: number; readonly secretKey: Buffer }) => void;
+  readonly cancel: (key: { readonly processId: number; readonly secretKey: Buffer }) => Promise<void>;
 }
 
 type StartupMessage = Extract<StartupPacket, { type: 'StartupMessage' }>;
@@ -88,8 +90,9 @@ class Arrival {
     if ((await this.#reader.peek()) === TLS_HANDSHAKE) await this.#upgradeDirectly();
     const packet = await this.#startupPacket();
     if (packet.type === 'CancelRequest') {
-      this.#options.cancel(packet);
       this.#reader.detach();
+      // The client takes our closing for the word that it is done (PostgreSQL manual 55.2.8).
+      await this.#options.cancel(packet);
       this.#socket.end();
       this.#socket.resume();
       return undefined;
@@ -217,7 +220,8 @@ class Arrival {
   }
 
   #authenticate(user: string, rule: LoginRule | undefined): Promise<void> {
-    const binding = this.#isEncrypted ? this.#options.tls?.certificateHash : undefined;
+    const { tls } = this.#options;
+    const binding = this.#isEncrypted && tls !== undefined ? certificateHash(tls.certificate) : undefined;
     const conversation = {
       send: (frame: Buffer) => void this.#socket.write(frame),
       passwordFrame: () => this.#reader.passwordFrame(),

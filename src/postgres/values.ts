@@ -21,14 +21,18 @@ const TIME = 1083;
 
 /** Values of Postgres types, for merging. */
 export const postgresValues: MergeValues = {
+  mixesFormats: true,
   comparable: (typeOid) => COMPARABLE.get(typeOid),
+  weighed: undefined,
   enumOf,
+  comparedWith,
   adder: (typeOid) => ADDERS.get(typeOid),
   averager,
   cast,
   typeOfCast: (to) => ({ typeOid: CAST_OIDS[to], typeSize: sizeOf(CAST_OIDS[to]) }),
   sizeOf,
   encode,
+  renamed: (column, name) => ({ ...column, name }),
 };
 
 function type<V>(
@@ -192,6 +196,18 @@ const ADDERS: ReadonlyMap<number, (a: unknown, b: unknown) => unknown> = new Map
   [TYPE.float4, (a: number, b: number) => Math.fround(a + b)],
   [TYPE.float8, (a: number, b: number) => a + b],
 ]) as ReadonlyMap<number, unknown> as ReadonlyMap<number, (a: unknown, b: unknown) => unknown>;
+
+/** real is left out: a constant beside it is a double, which has other digits. */
+function comparedWith(typeOid: number, constant: string): ReturnType<MergeValues['comparedWith']> {
+  if (typeOid === TYPE.float8) {
+    const double = COMPARABLE.get(TYPE.float8)!;
+    return (value) => double.compare(value, parseFloatText(constant));
+  }
+  const other = parseDecimal(constant);
+  if (typeOid === TYPE.numeric) return (value) => compareDecimals(value as Decimal, other);
+  if (![TYPE.int2, TYPE.int4, TYPE.int8].some((whole) => whole === typeOid)) return undefined;
+  return (value) => compareDecimals({ digits: value as bigint, scale: 0 }, other);
+}
 
 /** avg(int) and avg(numeric) are numeric; avg(real) cannot be made of real sums, which are already rounded. */
 function averager(sumTypeOid: number): ReturnType<MergeValues['averager']> {

@@ -1,12 +1,12 @@
+import type { ComparedRows, KeyStretch } from '../migration/verify-rows.js';
 import { quoteName, quoteTable } from './engine-names.js';
 import { type EngineSession, sqlstateOf } from './engine-session.js';
 import type { TableFacts } from './engine-tables.js';
-import type { KeyStretch } from './verify.js';
 
 const LOCK_TIMEOUT_MS = 2_000;
 
 /** Reads one table on one shard by its primary key. Keys travel as a JSON array of the columns' texts. */
-export class KeyReader {
+export class KeyReader implements ComparedRows {
   readonly #session: EngineSession;
   readonly #table: string;
   readonly #condition: string;

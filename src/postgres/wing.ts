@@ -1,37 +1,25 @@
-import type { Config, UserConfig } from '../config/config.js';
+import type { UserConfig } from '../config/config.js';
 import { OperatingError } from '../lib/errors.js';
-import type { Logger } from '../lib/log.js';
-import type { MigrationEngine } from '../migration/engine.js';
-import { StatementIds } from '../pool/statement-ids.js';
-import type { ClientDoor } from '../proxy/frontend.js';
+import { ServerTls } from '../lib/server-tls.js';
+import type { ClientDoor, DoorGuests } from '../proxy/frontend.js';
 import { loadParser } from '../sql/postgres-parser.js';
+import type { Wing } from '../wing.js';
 import { Authenticator, type LoginRule } from './authenticator.js';
 import { postgresDialect } from './dialect.js';
 import { createPostgresEngine } from './engine.js';
-import { ServerTls } from './server-tls.js';
 import { createDoor } from './startup.js';
-
-/** Who may come in, as the composition root knows it. */
-export interface DoorGuests {
-  readonly config: () => Config;
-  /** Told to a client at once, before it proves who it is; undefined: welcome so far. */
-  readonly refusal: () => OperatingError | undefined;
-  /** Told to a client that has proven who it is: an unknown database. */
-  readonly databaseRefusal: (database: string) => OperatingError | undefined;
-  readonly cancel: (key: { readonly processId: number; readonly secretKey: Buffer }) => void;
-}
 
 /** Names of the control port's database; `pgbouncer` so that existing exporters work. */
 const CONSOLE_DATABASES = new Set(['ringferry', 'pgbouncer']);
 
-/** Everything that the composition root takes from the Postgres wing. */
-export const postgresWing = {
+/** Everything that the composition root takes from the Postgres wing; the control port speaks Postgres too. */
+export const postgresWing: Wing & { readonly consoleDoor: (guests: DoorGuests) => ClientDoor } = {
   dialect: postgresDialect,
   /** Before anything else: the parser is WebAssembly. */
   load: loadParser,
-  createMigrationEngine: (config: Config, log: Logger): MigrationEngine =>
+  createMigrationEngine: (config, log) =>
     createPostgresEngine({ log, maxLagBytes: config.migration.maxLagBytes }),
-  clientDoor: (guests: DoorGuests): ClientDoor => {
+  clientDoor: (guests) => {
     const rule = (user: string, database: string): LoginRule | OperatingError | undefined => {
       const refused = guests.refusal();
       if (refused !== undefined) return refused;
@@ -43,7 +31,7 @@ export const postgresWing = {
     return door(guests, rule);
   },
   /** Any user name with the console's password; without one everybody on this host (the config refuses other addresses). */
-  consoleDoor: (guests: DoorGuests): ClientDoor =>
+  consoleDoor: (guests) =>
     door(guests, (_user, database) => {
       const { password } = guests.config().admin;
       const refusal = CONSOLE_DATABASES.has(database)
@@ -60,10 +48,10 @@ export const postgresWing = {
 function door(guests: DoorGuests, authorize: Parameters<typeof createDoor>[0]['authorize']): ClientDoor {
   const { tls, limits } = guests.config();
   return createDoor({
-    tls: tls === undefined ? undefined : new ServerTls(tls),
+    tls: tls === undefined ? undefined : new ServerTls(tls, ['postgresql']),
     limits,
     authenticator: new Authenticator(),
-    statementIds: new StatementIds(),
+    statementIds: guests.statementIds,
     authorize,
     cancel: guests.cancel,
   });

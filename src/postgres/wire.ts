@@ -102,7 +102,9 @@ export class Writer {
   }
 
   byte(value: number): this {
-    this.#buffer[this.#grow(1)] = value;
+    // First: growing makes another buffer.
+    const at = this.#grow(1);
+    this.#buffer[at] = value;
     return this;
   }
 

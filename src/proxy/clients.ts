@@ -9,7 +9,7 @@ import { Session } from './session.js';
 
 /** All clients of this process: admits them, counts them, ends them. */
 export class Clients {
-  readonly cancelKeys = new CancelKeys();
+  readonly cancelKeys: CancelKeys;
   readonly #databases: Databases;
   readonly #user: (name: string) => UserConfig | undefined;
   readonly #log: Logger;
@@ -20,7 +20,14 @@ export class Clients {
   #isDraining = false;
   #whenEmpty: (() => void) | undefined;
 
-  constructor(databases: Databases, user: (name: string) => UserConfig | undefined, log: Logger) {
+  /** `space`: see CancelKeys. */
+  constructor(
+    databases: Databases,
+    user: (name: string) => UserConfig | undefined,
+    log: Logger,
+    space?: number,
+  ) {
+    this.cancelKeys = new CancelKeys(space);
     this.#databases = databases;
     this.#user = user;
     this.#log = log;
@@ -41,7 +48,10 @@ export class Clients {
   /** Why no more clients are taken now; undefined while they are. */
   refusal(maxClients: number): OperatingError | undefined {
     if (this.#isDraining) return new OperatingError('shutting-down', 'Ringferry is shutting down');
-    if (this.#sessions.size + this.#arriving < maxClients) return undefined;
+    return this.#sessions.size + this.#arriving < maxClients ? undefined : this.fullRefusal(maxClients);
+  }
+
+  fullRefusal(maxClients: number): OperatingError {
     return new OperatingError('too-many-clients', `sorry, too many clients already: ${maxClients}`, {
       hint: 'The limit is limits.max_clients.',
     });
@@ -50,6 +60,7 @@ export class Clients {
   /** Gives an authenticated client its session, or tells it why not. */
   async admit(frontend: Frontend): Promise<void> {
     this.#arriving++;
+    frontend.onReentry = () => void this.admit(frontend);
     try {
       if (this.#isDraining) throw new OperatingError('shutting-down', 'Ringferry is shutting down');
       const database = this.#databases.get(frontend.identity.database);
@@ -84,12 +95,29 @@ export class Clients {
       this.#whenEmpty = resolve;
     });
     const again = setInterval(endIdle, 20);
-    const deadline = setTimeout(() => {
+    const endAll = () => {
       for (const session of this.#sessions) session.end(reason);
-    }, drainMs);
+    };
+    // A timer of an endless time would fire at once.
+    const deadline = Number.isFinite(drainMs) ? setTimeout(endAll, drainMs) : undefined;
     await empty;
     clearInterval(again);
     clearTimeout(deadline);
+  }
+
+  /**
+   * Ends one session of `user` in this database, or only its statement, by the number that its client was told. Resolves when the servers
+   * have heard it. False: there is none here.
+   */
+  async killById(database: Database, id: number, queryOnly: boolean, user: string): Promise<boolean> {
+    const known = [...this.#sessions].filter((session) => session.database === database);
+    const session = known.find(({ processId }) => processId === id);
+    if (session === undefined) return false;
+    if (session.frontend.identity.user !== user)
+      throw new OperatingError('authorization-failed', `connection ${id} belongs to another user`);
+    if (queryOnly) await session.cancel();
+    else session.end(new OperatingError('shutting-down', 'the connection was killed'));
+    return true;
   }
 
   /** Ends all clients of one database. */
@@ -109,6 +137,7 @@ export class Clients {
   #credentials(identity: ClientIdentity): Credentials {
     const user = this.#user(identity.user);
     if (user?.backendUser !== undefined) return { user: user.backendUser, password: user.backendPassword };
-    return { user: undefined, password: undefined };
+    const own = { user: identity.user, password: user?.password };
+    return { user: undefined, password: undefined, own };
   }
 }

@@ -1,15 +1,17 @@
 import { OperatingError } from '../lib/errors.js';
 import { type Backend, type RelaySink, type ServerError, ServerFailure } from '../pool/backend.js';
-import type { CopyPlan } from '../routing/plan.js';
+import type { CutRow, IncomingRows, RowCutter } from '../routing/incoming-rows.js';
 import { canonicalKey } from '../topology/key.js';
 import type { ShardName } from '../topology/ring.js';
 import { tokenOf } from '../topology/token.js';
-import { CopyRows } from './copy-rows.js';
 import type { Execution, SessionContext, Way } from './execution.js';
 import { lostConnection } from './lost-connection.js';
 import { type Participant, type Transaction, takeBefore } from './transaction.js';
 
-/** COPY … FROM STDIN into a sharded table: rows go to their owners, in one transaction. Returns the tag. */
+/**
+ * Rows that a client sends behind its statement (COPY … FROM STDIN, LOAD DATA LOCAL INFILE) go to the owners of their keys, or to every
+ * shard that has a reference table, in one transaction. Returns the tag.
+ */
 export async function copyIn(
   context: SessionContext,
   transaction: Transaction,
@@ -17,17 +19,24 @@ export async function copyIn(
   way: Way,
   onSplitter: (splitter: CopySplitter | undefined) => void,
 ): Promise<string> {
-  const plan = execution.planned.plan.copy!;
+  const { incoming, writesReference } = execution.planned.plan;
   const participants: Participant[] = [];
   for (const shard of way.route.shards) participants.push(await transaction.join(shard));
   await execution.answerLocally?.();
-  const splitter = new CopySplitter(context, participants, plan, way);
+  const splitter = new CopySplitter(context, participants, incoming!, way);
   try {
-    await splitter.start(execution.planned.sql);
+    await splitter.start(incoming!.sql ?? execution.planned.sql);
     onSplitter(splitter);
-    return await splitter.ended;
+    context.frontend.beginCopy?.();
+    const tags = await splitter.ended;
+    // A reference table has the same rows everywhere: one shard's answer is the answer.
+    const answering = writesReference ? Math.max(0, way.route.shards.indexOf(way.snapshot.home)) : undefined;
+    const told = participants.map(({ backend }, index) => ({ backend, tags: [tags[index]] }));
+    await context.memory.noteWarnings(answering === undefined ? told : [told[answering]!], undefined);
+    return answering === undefined ? context.database.dialect.sumTags(tags) : tags[answering]!;
   } catch (thrown) {
-    transaction.isFailed = true;
+    transaction.noteFailure(undefined);
+    if (thrown instanceof ServerFailure) await context.memory.noteWarnings([], thrown.serverError);
     throw thrown;
   } finally {
     onSplitter(undefined);
@@ -35,26 +44,36 @@ export async function copyIn(
   }
 }
 
-/** Takes the client's COPY data and deals its rows out. */
+/** Takes what the client sends and deals its rows out. */
 export class CopySplitter {
   readonly #context: SessionContext;
   readonly #lanes: readonly CopyLane[];
   readonly #byShard: ReadonlyMap<ShardName, CopyLane>;
-  readonly #rows: CopyRows;
-  readonly #plan: CopyPlan;
+  readonly #rows: RowCutter;
+  readonly #keyType: IncomingRows['keyType'];
   readonly #way: Way;
-  readonly ended: Promise<string>;
-  #resolve!: (tag: string) => void;
+  /** The tags of the shards. */
+  readonly ended: Promise<string[]>;
+  #resolve!: (tags: string[]) => void;
   #reject!: (reason: unknown) => void;
   #isOver = false;
 
-  constructor(context: SessionContext, participants: readonly Participant[], plan: CopyPlan, way: Way) {
+  constructor(
+    context: SessionContext,
+    participants: readonly Participant[],
+    incoming: IncomingRows,
+    way: Way,
+  ) {
     this.#context = context;
-    this.#plan = plan;
+    this.#keyType = incoming.keyType;
     this.#way = way;
-    this.#rows = new CopyRows(plan, context.database.limits.maxMessageBytes);
+    this.#rows = incoming.cut(context.database.limits.maxMessageBytes);
     this.#lanes = participants.map(
-      (participant) => new CopyLane(context, participant, (failure) => this.#fail(failure)),
+      (participant) =>
+        new CopyLane(context, participant, {
+          onFailure: (failure) => this.#fail(failure),
+          onFlowing: () => this.#flow(),
+        }),
     );
     this.#byShard = new Map(this.#lanes.map((lane) => [lane.backend.shard, lane]));
     this.ended = new Promise((resolve, reject) => {
@@ -88,11 +107,9 @@ export class CopySplitter {
     return true;
   }
 
-  #deal(
-    rows: readonly { readonly row: Buffer; readonly key: string | undefined; readonly isHeader: boolean }[],
-  ): boolean {
-    for (const { row, key, isHeader } of rows) {
-      if (isHeader) for (const lane of this.#lanes) lane.add(row, false);
+  #deal(rows: readonly CutRow[]): boolean {
+    for (const { row, key, isForAll, isHeader } of rows) {
+      if (isForAll) for (const lane of this.#lanes) lane.add(row, isHeader !== true);
       else this.#laneOf(key).add(row, true);
     }
     let canTakeMore = true;
@@ -100,11 +117,16 @@ export class CopySplitter {
     return canTakeMore;
   }
 
+  /** The client goes on when the slowest shard has taken what it got, not when any has. */
+  #flow(): void {
+    if (!this.#lanes.some((lane) => lane.isFull)) this.#context.frontend.resume();
+  }
+
   #laneOf(key: string | undefined): CopyLane {
-    const { keyType } = this.#plan;
+    const keyType = this.#keyType;
     const canonical = key === undefined || keyType === undefined ? undefined : canonicalKey(keyType, key);
     if (canonical === undefined) {
-      throw new OperatingError('invalid-key', 'COPY: a row has no shard key that can be understood', {
+      throw new OperatingError('invalid-key', 'a row of the data has no shard key that can be understood', {
         detail: `row ${this.#lanes.reduce((sum, lane) => sum + lane.rows, 1)} of the data`,
         hint: 'The key must not be NULL and must be written in the plain form of its type.',
       });
@@ -117,7 +139,7 @@ export class CopySplitter {
     try {
       const tags = await Promise.all(this.#lanes.map((lane) => lane.finish()));
       this.#isOver = true;
-      this.#resolve(this.#context.database.dialect.sumTags(tags));
+      this.#resolve(tags);
     } catch (thrown) {
       this.#fail(thrown);
     }
@@ -137,14 +159,21 @@ export class CopySplitter {
   }
 }
 
+interface LaneEvents {
+  onFailure(reason: unknown): void;
+  /** It is not full any more. */
+  onFlowing(): void;
+}
+
 /** One shard's part of a split COPY. */
 class CopyLane implements RelaySink {
   readonly backend: Backend;
   readonly #context: SessionContext;
   readonly #participant: Participant;
-  readonly #onFailure: (reason: unknown) => void;
+  readonly #events: LaneEvents;
   #pending: Buffer[] = [];
   #isCopying = false;
+  #aborted: Buffer | undefined;
   #lastBytes: Buffer = Buffer.alloc(0);
   #tag = '';
   #started: { resolve: (response: Buffer) => void; reject: (reason: unknown) => void } | undefined;
@@ -152,12 +181,14 @@ class CopyLane implements RelaySink {
   readonly ended: Promise<void>;
   #end!: () => void;
   rows = 0;
+  /** It has got more than its server has taken. */
+  isFull = false;
 
-  constructor(context: SessionContext, participant: Participant, onFailure: (reason: unknown) => void) {
+  constructor(context: SessionContext, participant: Participant, events: LaneEvents) {
     this.#context = context;
     this.#participant = participant;
     this.backend = participant.backend;
-    this.#onFailure = onFailure;
+    this.#events = events;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -165,7 +196,10 @@ class CopyLane implements RelaySink {
 
   /** Resolves with the server's CopyInResponse. */
   start(sql: string): Promise<Buffer> {
-    this.backend.onDrain = () => this.#context.frontend.resume();
+    this.backend.onDrain = () => {
+      this.isFull = false;
+      this.#events.onFlowing();
+    };
     return new Promise((resolve, reject) => {
       this.#started = { resolve, reject };
       const step = this.#context.database.dialect.queryStep(sql);
@@ -184,11 +218,13 @@ class CopyLane implements RelaySink {
     this.#participant.hasWritten = true;
   }
 
+  /** False: it is full, and `onFlowing` follows. */
   flush(): boolean {
-    if (this.#pending.length === 0 || !this.#isCopying) return true;
+    if (this.#pending.length === 0 || !this.#isCopying) return !this.isFull;
     const bytes = this.#context.frontend.answers.copyData(Buffer.concat(this.#pending));
     this.#pending = [];
-    return this.backend.sendCopy(bytes);
+    if (!this.backend.sendCopy(bytes)) this.isFull = true;
+    return !this.isFull;
   }
 
   async finish(): Promise<string> {
@@ -198,9 +234,11 @@ class CopyLane implements RelaySink {
     return this.#tag;
   }
 
+  /** Also where the server has not asked for rows yet. */
   abort(frame: Buffer): void {
     if (this.#isCopying) this.backend.sendCopy(frame);
     this.#isCopying = false;
+    this.#aborted = frame;
   }
 
   /** The CopyInResponse comes here before `onCopyIn` says what it was. */
@@ -210,6 +248,10 @@ class CopyLane implements RelaySink {
   }
 
   onCopyIn(): void {
+    if (this.#aborted !== undefined) {
+      this.backend.sendCopy(this.#aborted);
+      return;
+    }
     this.#isCopying = true;
     this.#started?.resolve(this.#lastBytes);
     this.#started = undefined;
@@ -227,11 +269,13 @@ class CopyLane implements RelaySink {
 
   onEnd(): void {
     this.#isCopying = false;
+    this.isFull = false;
     this.#end();
   }
 
   onBroken(error: Error): void {
     this.#isCopying = false;
+    this.isFull = false;
     this.#end();
     this.#failed(lostConnection(this.backend.shard, error, false));
   }
@@ -241,6 +285,6 @@ class CopyLane implements RelaySink {
     this.#isCopying = false;
     this.#started?.reject(reason);
     this.#started = undefined;
-    this.#onFailure(reason);
+    this.#events.onFailure(reason);
   }
 }

@@ -11,13 +11,23 @@ import type { DecisionLog } from '../topology/store.js';
 import type { Topology } from '../topology/topology.js';
 import { DatabaseCounters } from './counters.js';
 import type { Dialect } from './dialect.js';
+import type { ClientIdentity } from './frontend.js';
 import type { MergeValues } from './merge-values.js';
+import { GlobalNumbers } from './numbers.js';
+import { resetOf } from './settings.js';
 import { TemplateCounts } from './templates.js';
-import { TwoPhaseCommit } from './two-phase.js';
+import { type TransactionScope, TwoPhaseCommit } from './two-phase.js';
 
-/** Who a client's statements log in as on the shards; undefined parts come from the shard's URL. */
+/** Who a client's statements log in as on the shards. Without a user that is who the shard's URL names. */
 export interface Credentials {
   readonly user: string | undefined;
+  readonly password: string | undefined;
+  /** The client itself: for shards whose URL names no user. */
+  readonly own?: Login | undefined;
+}
+
+interface Login {
+  readonly user: string;
   readonly password: string | undefined;
 }
 
@@ -33,12 +43,22 @@ export class Database {
   readonly twoPhase: TwoPhaseCommit;
   readonly counters = new DatabaseCounters();
   readonly templates: TemplateCounts;
+  readonly numbers: GlobalNumbers;
   readonly #log: Logger;
   readonly #pools = new Map<string, Pool>();
   #router: StatementRouter | undefined;
   #loading: Promise<StatementRouter> | undefined;
   #mergeValues: MergeValues | undefined;
   #isPaused = false;
+  /**
+   * Ends the statement of a session of the same user, or the whole session, by the number that its client was told, in whichever process it
+   * is; the composition root sets it.
+   */
+  kill: (id: number, queryOnly: boolean, user: string) => Promise<void> = async () => {};
+  /** DDL went through a session here: resolves when the other processes have read the tables anew, too. The composition root sets it. */
+  onDdl: () => Promise<void> = async () => {};
+  /** DDL was seen on one of its backends; the composition root sets it before the first pool is made. */
+  onSchemaChange: () => void = () => {};
   /** What servers report for clients with these startup settings. */
   readonly knownParameters = new LRUCache<string, ReadonlyMap<string, string>>({ max: 500, ttl: 60_000 });
 
@@ -47,7 +67,7 @@ export class Database {
     topology: Topology,
     dialect: Dialect,
     limits: LimitsConfig,
-    decisions: DecisionLog,
+    { decisions, scope }: { readonly decisions: DecisionLog; readonly scope: TransactionScope },
     log: Logger,
   ) {
     this.name = config.name;
@@ -56,8 +76,9 @@ export class Database {
     this.dialect = dialect;
     this.limits = limits;
     this.#log = log;
-    this.twoPhase = new TwoPhaseCommit(this, decisions, log);
+    this.twoPhase = new TwoPhaseCommit(this, decisions, scope, log);
     this.templates = new TemplateCounts(limits.maxPlans);
+    this.numbers = new GlobalNumbers(this);
     topology.gate.onRelease = (holdMs) => this.counters.holdMs.observe(holdMs);
   }
 
@@ -86,18 +107,13 @@ export class Database {
     startup = this.dialect.startupDefaults,
   ): Pool {
     const url = this.shardUrl(shard);
-    const key = JSON.stringify([
-      shard,
-      url,
-      credentials.user ?? null,
-      credentials.password ?? null,
-      ...[...startup].flat(),
-    ]);
+    const { user, password } = loginAt(new URL(url), credentials);
+    const key = JSON.stringify([shard, url, user, password ?? null, ...[...startup].flat()]);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       pool = new Pool(
         this.dialect.connect,
-        targetOf(shard, url, credentials, this.config.serverCa),
+        { ...targetOf(shard, url, credentials, this.config.serverCa), onSchemaChange: this.onSchemaChange },
         startup,
         this.config.pool,
       );
@@ -105,6 +121,17 @@ export class Database {
       this.#pools.set(key, pool);
     }
     return pool;
+  }
+
+  /** As whom these credentials log in to a shard. */
+  userAt(shard: ShardName, credentials: Credentials): string {
+    return loginAt(new URL(this.shardUrl(shard)), credentials).user;
+  }
+
+  /** How connections for this client are opened, so that clients who differ in nothing there share them. */
+  startupOf(identity: ClientIdentity): ReadonlyMap<string, string> {
+    const own = this.dialect.connectionStartup(identity, this.config);
+    return own.size === 0 ? this.dialect.startupDefaults : new Map([...this.dialect.startupDefaults, ...own]);
   }
 
   get pools(): Pool[] {
@@ -139,8 +166,13 @@ export class Database {
     return this.#loading;
   }
 
-  /** The DDL is done whether or not the schema can be read now; until it can, nothing is routed by the old one. */
+  /** Before the client hears that its DDL is done: nobody routes by the tables as they were. */
   async reloadAfterDdl(): Promise<void> {
+    await Promise.all([this.reloadTables(), this.onDdl()]);
+  }
+
+  /** The DDL is done whether or not the schema can be read now; until it can, nothing is routed by the old one. */
+  async reloadTables(): Promise<void> {
     // One that began before the DDL was committed may have read the schema as it was.
     await this.#loading?.catch(() => undefined);
     try {
@@ -186,8 +218,7 @@ export class Database {
     const pool = this.pool(shard);
     const backend = await pool.lease();
     try {
-      const forget = backend.settings === '' ? undefined : backend.run(this.dialect.resetSettings);
-      await forget;
+      for (const sql of resetOf(this.dialect, backend)) await backend.run(sql);
       backend.settings = '';
       return await act(backend);
     } finally {
@@ -224,7 +255,8 @@ export class Database {
   }
 }
 
-function targetOf(
+/** Where a pool's connections go, and as whom. */
+export function targetOf(
   shard: ShardName,
   url: string,
   credentials: Credentials,
@@ -234,12 +266,17 @@ function targetOf(
   return {
     shard,
     url,
-    user: credentials.user ?? decodeURIComponent(parsed.username),
-    password:
-      credentials.user === undefined
-        ? decodeURIComponent(parsed.password) || undefined
-        : credentials.password,
+    ...loginAt(parsed, credentials),
     database: decodeURIComponent(parsed.pathname.slice(1)),
     serverCa,
+  };
+}
+
+function loginAt(url: URL, { user, password, own }: Credentials): Login {
+  if (user !== undefined) return { user, password };
+  if (url.username === '' && own !== undefined) return own;
+  return {
+    user: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password) || undefined,
   };
 }

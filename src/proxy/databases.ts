@@ -33,8 +33,14 @@ export class Databases {
     return this.#byName.get(name);
   }
 
-  /** Why clients cannot use this name; undefined when they can. */
-  refusal(name: string): OperatingError | undefined {
+  /** Why clients who speak this engine's protocol cannot use this name; undefined when they can. */
+  refusal(name: string, engine: DatabaseConfig['engine']): OperatingError | undefined {
+    const spoken = this.#byName.get(name)?.config.engine ?? this.#wildcard?.engine;
+    if (spoken !== undefined && spoken !== engine) {
+      return new OperatingError('unknown-database', `database "${name}" has engine: ${spoken}`, {
+        hint: `Connect to the address that the configuration has as listen.${spoken}.`,
+      });
+    }
     if (this.#byName.has(name)) return undefined;
     if (this.#wildcard === undefined) {
       return new OperatingError('unknown-database', `database "${name}" does not exist`, {
@@ -49,10 +55,10 @@ export class Databases {
 
   /** Throws what `refusal` says. */
   get(name: string): Database {
-    const refused = this.refusal(name);
-    if (refused !== undefined) throw refused;
     let database = this.#byName.get(name);
     if (database === undefined) {
+      const refused = this.refusal(name, this.#wildcard?.engine ?? 'postgres');
+      if (refused !== undefined) throw refused;
       database = this.#make({ ...this.#wildcard!, name });
       this.#byName.set(name, database);
     }

@@ -19,7 +19,8 @@ export async function describeStatement(
   planned: PlannedStatement,
 ): Promise<StatementDescription> {
   const { plan } = planned;
-  if (plan.placement.type === 'refused') throw plan.placement.error;
+  // An INSERT whose rows get their numbers when it runs is described as it was written.
+  if (plan.placement.type === 'refused' && plan.numbers === undefined) throw plan.placement.error;
   if (plan.transaction !== undefined || (plan.session !== undefined && plan.session.type !== 'pin'))
     return NOTHING;
   const joined = transaction?.backends.find((backend) => backend.transaction === 'open' && !backend.isBusy);
@@ -27,7 +28,7 @@ export async function describeStatement(
     if (joined !== undefined) return await joined.describe(prepared);
     return await onAnyShard(context, planned, prepared);
   } catch (thrown) {
-    if (thrown instanceof ServerFailure && transaction !== undefined) transaction.isFailed = true;
+    if (thrown instanceof ServerFailure) transaction?.noteFailure(thrown.serverError);
     throw thrown;
   }
 }

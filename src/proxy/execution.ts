@@ -1,3 +1,4 @@
+import { unsupported } from '../lib/errors.js';
 import type { PreparedStatement, Request } from '../pool/request.js';
 import type { ParameterValues, PlannedStatement, Route } from '../routing/plan.js';
 import type { StatementRouter } from '../routing/router.js';
@@ -6,6 +7,7 @@ import type { Database } from './database.js';
 import type { Frontend } from './frontend.js';
 import type { SessionLanes } from './lanes.js';
 import type { Portal } from './portals.js';
+import type { SessionMemory } from './session-memory.js';
 import type { SessionSettings } from './settings.js';
 
 /** One execution of one statement, simple or bound. */
@@ -19,6 +21,8 @@ export interface Execution {
   readonly resultFormats: readonly number[];
   /** 0: all. */
   readonly maxRows: number;
+  /** The first of the numbers that its rows got from us. */
+  readonly firstNumber?: bigint;
   readonly portal?: Portal;
   /** Sends what the server would have answered to the steps before Execute. */
   readonly answerLocally?: (() => Promise<void>) | undefined;
@@ -37,6 +41,7 @@ export interface SessionContext {
   readonly frontend: Frontend;
   readonly lanes: SessionLanes;
   readonly settings: SessionSettings;
+  readonly memory: SessionMemory;
 }
 
 /** The client has got the error already, as the server's own bytes. */
@@ -51,5 +56,15 @@ export function isWrite(planned: PlannedStatement): boolean {
   const { access, placement } = planned.plan;
   return (
     access === 'write' || access === 'ddl' || placement.type === 'shard' || placement.type === 'key-by-hand'
+  );
+}
+
+/** DDL would change tables under the copy, TRUNCATE rows past the log. */
+export function refuseDuringMoves({ planned: { plan } }: Execution, { snapshot }: Way): void {
+  if (snapshot.moves.length === 0 || plan.placement.type !== 'every') return;
+  if (plan.access !== 'ddl' && plan.verb !== 'TRUNCATE') return;
+  throw unsupported(
+    `${plan.verb} on sharded or reference tables waits while migration ${snapshot.moves[0]!.migration} moves their rows`,
+    'Run it after the migration is finished (ringferry migrate finish) or aborted.',
   );
 }

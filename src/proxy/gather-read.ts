@@ -4,10 +4,11 @@ import { ServerFailure } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
 import type { Execution, SessionContext, Way } from './execution.js';
 import { type GatherOutcome, type GatherSink, gather, type Part } from './gather.js';
-import { parameterTypes, partsOf } from './gather-write.js';
+import { partsOf } from './gather-write.js';
 import { lostConnection } from './lost-connection.js';
 import { RowMerger } from './merge.js';
 import { MergedAnswer } from './merged-answer.js';
+import { partQueries } from './part-query.js';
 import type { Transaction } from './transaction.js';
 
 /** Runs a read on all shards of its route and gives the client one answer. */
@@ -25,7 +26,7 @@ export async function gatherRead(
     const formats =
       plan.merge === undefined
         ? execution.resultFormats
-        : RowMerger.shardFormats(plan.merge, execution.resultFormats);
+        : RowMerger.shardFormats(plan.merge, execution.resultFormats, context.database.mergeValues);
     const parts =
       transaction === undefined
         ? await lendParts(context, execution, way, formats, lent)
@@ -33,7 +34,7 @@ export async function gatherRead(
     await execution.answerLocally?.();
     await act(context, execution, parts);
   } catch (thrown) {
-    if (transaction !== undefined) transaction.isFailed = true;
+    transaction?.noteFailure(thrown instanceof ServerFailure ? thrown.serverError : undefined);
     throw thrown;
   } finally {
     for (const { backend, pool } of lent) context.lanes.giveBack(backend, pool);
@@ -48,17 +49,12 @@ async function lendParts(
   resultFormats: readonly number[],
   lent: { backend: Backend; pool: Pool }[],
 ): Promise<Part[]> {
-  const types = await parameterTypes(context, undefined, execution);
-  const queries = way.route.shards.map((shard) => ({
-    sql: way.router.sqlFor(execution.planned, way.route, shard, way.snapshot),
-    parameters: execution.parameters,
-    parameterTypes: types,
-    resultFormats,
-  }));
+  const queries = await partQueries(context, undefined, execution, way, resultFormats);
+  const recalled = context.memory.recall(execution.planned, queries.length);
   for (const shard of way.route.shards) lent.push(await context.lanes.borrow(shard));
   return lent.map(({ backend }, index) => ({
     backend,
-    before: context.settings.replay(backend),
+    before: [...context.settings.replay(backend), ...recalled],
     query: queries[index]!,
   }));
 }
@@ -72,13 +68,20 @@ async function mergeRows(
   if (merge === undefined)
     throw unsupported('this statement over several shards', 'Give the shard key one value.');
   const answer = new MergedAnswer(context, execution, merge, parts);
-  throwIfFailed(await gather(parts, answer, (backend) => context.lanes.cancelOn(backend)));
+  const outcome = await gather(parts, answer, (backend) => context.lanes.cancelOn(backend));
+  const ended = parts.map(({ backend }, index) => ({ backend, tags: [outcome.tags[index]] }));
+  if (outcome.broken === undefined) await context.memory.noteWarnings(ended, outcome.error);
+  throwIfFailed(outcome);
   answer.throwIfFailed();
   const { answers } = context.frontend;
   if (answer.isSuspended && execution.portal !== undefined) execution.portal.isSpent = true;
-  context.frontend.send(
-    answer.isSuspended ? answers.portalSuspended() : answers.commandComplete(`SELECT ${answer.sentRows}`),
-  );
+  const tag = context.database.dialect.mergedTag(answer.sentRows, outcome.tags);
+  context.memory.note(tag, execution.planned);
+  const [part] = parts;
+  if (parts.length === 1 && part !== undefined)
+    await context.memory.noteRest(part.backend, execution.planned, { tags: [tag], error: undefined });
+  context.frontend.completes();
+  context.frontend.send(answer.isSuspended ? answers.portalSuspended() : answers.commandComplete(tag));
 }
 
 /** COPY … TO STDOUT: one shard's rows after the other's, one header. */
@@ -101,6 +104,10 @@ async function copyOut(context: SessionContext, execution: Execution, parts: rea
         isHeader = false;
         return true;
       },
+      get takesRowsAsTheyAre() {
+        return !isHeader;
+      },
+      onRows: (_part, rows) => frontend.send(rows),
       onPartEnd: () => {},
     };
     const outcome = await gather([part], sink, (backend) => context.lanes.cancelOn(backend));

@@ -2,13 +2,19 @@ import { OperatingError } from '../lib/errors.js';
 import type { ResultColumn, RowFields } from '../pool/backend.js';
 import { ServerFailure } from '../pool/backend.js';
 import type { ShardName } from '../topology/ring.js';
-import { describeStatement } from './describe.js';
 import { type Execution, isWrite, type SessionContext, type Way } from './execution.js';
 import type { Frontend } from './frontend.js';
 import { type GatherSink, gather, type Part } from './gather.js';
 import { lostConnection } from './lost-connection.js';
 import { MergedAnswer } from './merged-answer.js';
+import { partQueries } from './part-query.js';
 import { type Participant, type Transaction, takeBefore } from './transaction.js';
+
+/** How a write ended, for the client, and as the session's later statements may ask for it. */
+export interface WriteEnd {
+  readonly tag: string;
+  readonly noted: string;
+}
 
 /**
  * Runs a write on every shard of its route inside `transaction`. Rows of RETURNING go to the client as they come; the tag
@@ -19,7 +25,7 @@ export async function gatherWrite(
   transaction: Transaction,
   execution: Execution,
   way: Way,
-): Promise<string> {
+): Promise<WriteEnd> {
   context.database.counters.scatter++;
   const shards = way.route.shards;
   const parts = await partsOf(context, transaction, execution, way, execution.resultFormats);
@@ -34,15 +40,35 @@ export async function gatherWrite(
       ? undefined
       : new MergedAnswer(context, execution, merge, parts, rowNumbers(way));
   const sink = merged ?? new OneAnswer(context, execution, answering);
-  const outcome = await gather(parts, sink, (backend) => context.lanes.cancelOn(backend));
-  if (outcome.error !== undefined || outcome.broken !== undefined) transaction.isFailed = true;
+  const outcome = transaction.undoesStatements
+    ? await transaction.undoably(parts, (undoable) => gather(undoable, sink, () => {}))
+    : await gather(parts, sink, (backend) => context.lanes.cancelOn(backend));
+  if (outcome.error !== undefined || outcome.broken !== undefined)
+    transaction.noteFailure(outcome.broken === undefined ? outcome.error : undefined);
+  const ended = parts.map(({ backend }, index) => ({ backend, tags: [outcome.tags[index]] }));
+  if (outcome.broken === undefined) await context.memory.noteWarnings(ended, outcome.error);
   if (outcome.error !== undefined) throw new ServerFailure(outcome.error);
   if (outcome.broken !== undefined)
     throw lostConnection(outcome.broken.backend.shard, outcome.broken.error, false);
   merged?.throwIfFailed();
-  return answering === undefined
-    ? context.database.dialect.sumTags(outcome.tags)
-    : (outcome.tags[answering] ?? '');
+  const rows = rowNumbers(way)?.map((numbers) => numbers.length);
+  const tag =
+    answering === undefined
+      ? context.database.dialect.sumTags(outcome.tags, rows && { sql: execution.planned.sql, rows })
+      : (outcome.tags[answering] ?? '');
+  return { tag, noted: await notedTag(context, execution, parts, tag) };
+}
+
+/** Rows of several shards have their numbers from the client or from us, never from a server. */
+async function notedTag(
+  { memory, database }: SessionContext,
+  { planned, parameters, firstNumber }: Execution,
+  parts: readonly Part[],
+  tag: string,
+): Promise<string> {
+  if (firstNumber !== undefined || tag === '') return tag;
+  if (parts.length > 1) return database.dialect.tagWithNumber(tag, 0n);
+  return (await memory.withNumbersOf(parts[0]!.backend, [tag], [planned], parameters))[0]!;
 }
 
 /** Rows of a split INSERT come back in the order in which they were written. */
@@ -116,31 +142,13 @@ export async function partsOf(
   way: Way,
   resultFormats: readonly number[],
 ): Promise<Part[]> {
-  const types = await parameterTypes(context, transaction, execution);
-  const queries = way.route.shards.map((shard) => ({
-    sql: way.router.sqlFor(execution.planned, way.route, shard, way.snapshot),
-    parameters: execution.parameters,
-    parameterTypes: types,
-    resultFormats,
-  }));
+  const queries = await partQueries(context, transaction, execution, way, resultFormats);
+  const recalled = context.memory.recall(execution.planned, queries.length);
   const participants: Participant[] = [];
   for (const shard of way.route.shards) participants.push(await transaction.join(shard));
   return participants.map((participant, index) => {
     participant.hasWritten ||= isWrite(execution.planned);
-    return { backend: participant.backend, before: takeBefore(participant), query: queries[index]! };
+    const before = [...takeBefore(participant), ...recalled];
+    return { backend: participant.backend, before, query: queries[index]! };
   });
-}
-
-/**
- * Types of `$1 …` for a text that may use fewer of them than the client's own: the server could not infer those that
- * are gone.
- */
-export async function parameterTypes(
-  context: SessionContext,
-  transaction: Transaction | undefined,
-  execution: Execution,
-): Promise<readonly number[] | undefined> {
-  const { prepared, parameters, planned } = execution;
-  if (prepared === undefined || parameters === undefined || parameters.count === 0) return undefined;
-  return (await describeStatement(context, transaction, prepared, planned)).parameterTypes;
 }

@@ -20,6 +20,9 @@ export interface GatherSink {
   onColumns(part: number, columns: readonly ResultColumn[]): void;
   /** False: stop reading this part until it is resumed. */
   onRow(part: number, fields: RowFields): boolean;
+  /** As in `RowSink`. */
+  readonly takesRowsAsTheyAre?: boolean;
+  onRows?(part: number, rows: Buffer, count: number): boolean;
   onPartEnd(part: number): void;
   /** COPY TO STDOUT begins; its rows come as rows of one field. */
   onCopyOut?(format: number, columnCount: number): void;
@@ -57,6 +60,11 @@ export function gather(
           if (error === undefined) sink.onColumns(part, columns);
         },
         onRow: (fields) => (error === undefined && broken === undefined ? sink.onRow(part, fields) : true),
+        get takesRowsAsTheyAre() {
+          return sink.takesRowsAsTheyAre === true;
+        },
+        onRows: (rows, count) =>
+          error === undefined && broken === undefined ? sink.onRows!(part, rows, count) : true,
         onCopyOut: (format, columnCount) => sink.onCopyOut?.(format, columnCount),
         onCommandTag: (tag) => {
           tags[part] = tag;

@@ -5,13 +5,15 @@ import type { ShardName } from '../topology/ring.js';
 import type { Snapshot } from '../topology/snapshot.js';
 import type { Credentials, Database } from './database.js';
 import type { Frontend } from './frontend.js';
+import { SharedRead } from './shared-read.js';
 import type { Lanes } from './transaction.js';
 
-/** One session's ways to its shards: leases from the pools, and backends that are pinned to it. */
+/** One session's ways to its shards: leases from the pools, backends that are pinned to it, and its place in line on a shared one. */
 export class SessionLanes implements Lanes {
   readonly #database: Database;
   readonly #frontend: Frontend;
   readonly #credentials: Credentials;
+  readonly #startup: ReadonlyMap<string, string>;
   readonly #pinned = new Map<ShardName, { backend: Backend; pool: Pool }>();
   readonly #borrowed = new Map<Backend, Pool>();
   readonly #pools = new Map<ShardName, Pool>();
@@ -19,6 +21,7 @@ export class SessionLanes implements Lanes {
   /** Asked to cancel: the request may reach the server late, so they serve nobody else any more. */
   readonly #cancelled = new Set<Backend>();
   #abort = new AbortController();
+  readonly shared: SharedRead;
   pinReason: string | undefined;
   /** Since when it waits for a backend or at the gate, by performance.now(). */
   waitingSinceMs: number | undefined;
@@ -27,6 +30,8 @@ export class SessionLanes implements Lanes {
     this.#database = database;
     this.#frontend = frontend;
     this.#credentials = credentials;
+    this.#startup = database.startupOf(frontend.identity);
+    this.shared = new SharedRead(database, frontend);
   }
 
   /** Ends when the client cancels; waits for a lease or a gate listen to it. */
@@ -34,10 +39,12 @@ export class SessionLanes implements Lanes {
     return this.#abort.signal;
   }
 
-  /** What it holds now: borrowed or pinned. */
-  get backends(): Backend[] {
+  /** Ids of the backends that it uses now: shared, pinned or borrowed. */
+  get servers(): number[] {
+    const { backendId } = this.shared;
     const pinned = [...this.#pinned.values()].map(({ backend }) => backend);
-    return [...new Set([...pinned, ...this.#borrowed.keys()])];
+    const own = [...new Set([...pinned, ...this.#borrowed.keys()])].map(({ id }) => id);
+    return backendId === undefined ? own : [backendId, ...own];
   }
 
   async borrow(shard: ShardName): Promise<{ backend: Backend; pool: Pool }> {
@@ -47,20 +54,20 @@ export class SessionLanes implements Lanes {
       this.#borrowed.set(pinned.backend, pinned.pool);
       return pinned;
     }
-    const pool = this.#poolOf(shard);
+    const pool = this.poolOf(shard);
     const backend = pool.tryLease() ?? (await this.#wait(pool));
     this.#database.counters.leases++;
     this.#borrowed.set(backend, pool);
     return { backend, pool };
   }
 
-  giveBack(backend: Backend, pool: Pool): void {
+  giveBack(backend: Backend, pool: Pool, mayShare = false): void {
     this.#borrowed.delete(backend);
     const isPinned = this.#pinned.get(backend.shard)?.backend === backend;
     if (isPinned && !backend.isBroken) return;
     if (isPinned) this.#pinned.delete(backend.shard);
     backend.onAsync = undefined;
-    pool.release(backend, { discard: this.#cancelled.delete(backend) });
+    pool.release(backend, { discard: this.#cancelled.delete(backend), mayShare });
   }
 
   /** Keeps `backend` for this session until it ends or discards everything. */
@@ -82,16 +89,18 @@ export class SessionLanes implements Lanes {
     this.pinReason = undefined;
   }
 
-  cancel(): void {
+  /** Resolves when the servers have heard it. */
+  async cancel(): Promise<void> {
     this.#abort.abort(new OperatingError('cancelled', 'canceling statement due to user request'));
     this.#abort = new AbortController();
-    for (const backend of this.#borrowed.keys()) if (backend.isBusy) this.cancelOn(backend);
+    const busy = [...this.#borrowed.keys()].filter((backend) => backend.isBusy);
+    await Promise.all([this.shared.cancel(), ...busy.map((backend) => this.cancelOn(backend))]);
   }
 
-  cancelOn(backend: Backend): void {
+  async cancelOn(backend: Backend): Promise<void> {
     this.#cancelled.add(backend);
     // A cancel that cannot be delivered leaves the statement running to its own end.
-    backend.cancel().catch(() => undefined);
+    await backend.cancel().catch(() => undefined);
   }
 
   /** Ends the connections of statements that did not end by being cancelled. */
@@ -99,12 +108,20 @@ export class SessionLanes implements Lanes {
     for (const backend of this.#borrowed.keys()) if (backend.isBusy) backend.terminate();
   }
 
+  /** The client is gone: its answers are read to nobody, its statements cancelled. */
+  abandon(): void {
+    this.shared.abandon();
+    this.resumeAll();
+    void this.cancel();
+  }
+
   resumeAll(): void {
+    this.shared.resume();
     for (const backend of this.#borrowed.keys()) backend.resume();
   }
 
   /** Looked up once per shard and epoch: a new snapshot may give a shard another URL. */
-  #poolOf(shard: ShardName): Pool {
+  poolOf(shard: ShardName): Pool {
     const snapshot = this.#database.topology.current;
     if (this.#poolsOf !== snapshot) {
       this.#poolsOf = snapshot;
@@ -112,7 +129,7 @@ export class SessionLanes implements Lanes {
     }
     let pool = this.#pools.get(shard);
     if (pool === undefined || pool.isClosed) {
-      pool = this.#database.pool(shard, this.#credentials);
+      pool = this.#database.pool(shard, this.#credentials, this.#startup);
       this.#pools.set(shard, pool);
     }
     return pool;

@@ -27,7 +27,7 @@ export async function openCourse(
   if (database.isPassThrough && database.config.pool.mode === 'session')
     return openSession(database, frontend, credentials);
   const parameters = await learnParameters(database, frontend, credentials);
-  const key = keys.issue();
+  const key = frontend.announcedKey ?? keys.issue();
   if (!database.isPassThrough)
     return { course: new ShardedCourse(database, frontend, credentials), parameters, key };
   const router = await database.router();
@@ -42,11 +42,12 @@ async function openSession(
 ): Promise<OpenedCourse> {
   const startup = new Map([...database.dialect.startupDefaults, ...frontend.identity.startup]);
   const pool = database.pool(database.topology.current.home, credentials, startup);
+  const router = await database.router();
   const backend = await pool.lease();
   return {
-    course: new SessionCourse(database, frontend, backend, pool),
+    course: new SessionCourse(database, frontend, router, backend, pool),
     parameters: backend.parameters,
-    key: { processId: backend.processId, secretKey: backend.secretKey },
+    key: frontend.announcedKey ?? { processId: backend.processId, secretKey: backend.secretKey },
   };
 }
 
@@ -57,12 +58,14 @@ async function learnParameters(
   credentials: Credentials,
 ): Promise<ReadonlyMap<string, string>> {
   const settings = new SessionSettings(database.dialect, frontend.identity);
-  const cacheKey = JSON.stringify([credentials.user, settings.text]);
+  const startup = database.startupOf(frontend.identity);
+  const user = database.userAt(database.topology.current.home, credentials);
+  const cacheKey = JSON.stringify([user, settings.text, ...[...startup].flat()]);
   const known = database.knownParameters.get(cacheKey);
   if (known !== undefined) return known;
   const failures: OperatingError[] = [];
   for (const shard of servingShards(database.topology.current)) {
-    const pool = database.pool(shard, credentials);
+    const pool = database.pool(shard, credentials, startup);
     let backend: Backend;
     try {
       backend = await pool.lease();

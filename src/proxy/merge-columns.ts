@@ -1,6 +1,6 @@
 import { unsupported } from '../lib/errors.js';
-import type { ResultColumn } from '../pool/backend.js';
-import type { Merge, MergeColumn, MergeOrder } from '../routing/plan.js';
+import type { ResultColumn, RowFields } from '../pool/backend.js';
+import type { Merge, MergeColumn, MergeOrder, TextWeight } from '../routing/plan.js';
 import type { ComparableType, MergeValues } from './merge-values.js';
 
 /** Shard columns that the merge computes with: they come as text, so that the client's wishes do not matter. */
@@ -8,20 +8,28 @@ function computedColumns(merge: Merge): Set<number> {
   const computed = new Set<number>();
   const add = (column: MergeColumn) => {
     if (column.type === 'count' || column.type === 'sum') computed.add(column.column);
-    if (column.type === 'avg') computed.add(column.sum).add(column.count);
+    if (column.type === 'avg') {
+      computed.add(column.sum).add(column.count);
+      if (column.like !== undefined) computed.add(column.like);
+    }
   };
   merge.output.forEach(add);
   for (const order of merge.orderBy) if (order.value !== undefined) add(order.value);
+  merge.having?.values.forEach(add);
   return computed;
 }
 
 /** Formats to ask the shards for, made from the client's formats for the columns that it sees; as in Bind: none, one for all, or one each. */
-export function shardFormats(merge: Merge, clientFormats: readonly number[]): number[] {
+export function shardFormats(
+  merge: Merge,
+  clientFormats: readonly number[],
+  { mixesFormats }: Pick<MergeValues, 'mixesFormats'>,
+): number[] {
   if (clientFormats.length === 0 || clientFormats.every((format) => format === 0)) return [];
   const rest = merge.output.find((column) => column.type === 'rest');
   if (rest !== undefined) {
     const hidden = rest.from;
-    return clientFormats.length === 1
+    return clientFormats.length === 1 || !mixesFormats
       ? [...clientFormats]
       : [...Array<number>(hidden).fill(0), ...clientFormats];
   }
@@ -41,6 +49,7 @@ export function shardFormats(merge: Merge, clientFormats: readonly number[]): nu
       wish(column.column, clientFormats.length === 1 ? clientFormats[0]! : (clientFormats[index] ?? 0));
   });
   const count = Math.max(-1, ...usedColumns(merge)) + 1;
+  if (!mixesFormats) return Array<number>(count).fill(1);
   return Array.from({ length: count }, (_, column) => formats[column] ?? 0);
 }
 
@@ -48,9 +57,10 @@ function usedColumns(merge: Merge): number[] {
   const used: number[] = [...(merge.groupBy ?? [])];
   const add = (column: MergeColumn) => {
     if ('column' in column) used.push(column.column);
-    if (column.type === 'avg') used.push(column.sum, column.count);
+    if (column.type === 'avg') used.push(column.sum, column.count, column.like ?? column.sum);
   };
   merge.output.forEach(add);
+  merge.having?.values.forEach(add);
   for (const order of merge.orderBy) {
     if (order.value !== undefined) add(order.value);
     else used.push(order.column);
@@ -70,6 +80,7 @@ export function outputColumns(
     const sum = columnAt(columns, made.sum);
     const averager = values.averager(sum.typeOid);
     if (averager === undefined) throw cannotAverage(sum.typeOid);
+    if (made.like !== undefined) return [columnAt(columns, made.like)];
     const typed = {
       ...sum,
       typeOid: averager.typeOid,
@@ -79,9 +90,11 @@ export function outputColumns(
     return [withCast(typed, made, values)];
   });
   const { names } = merge;
-  return names === undefined
-    ? output
-    : output.map((column, index) => ({ ...column, name: names[index] ?? column.name }));
+  if (names === undefined) return output;
+  return output.map((column, index) => {
+    const name = names[index];
+    return name === undefined || name === column.name ? column : values.renamed(column, name);
+  });
 }
 
 function withCast(column: ResultColumn, made: MergeColumn, values: MergeValues): ResultColumn {
@@ -111,11 +124,7 @@ export interface Described {
 }
 
 /** The type of a column that is to be compared. Throws `unsupported` for types whose order or equality we do not know. */
-export function comparableAt(
-  { merge, columns, values }: Described,
-  index: number,
-  what: string,
-): ComparableType {
+function comparableAt({ merge, columns, values }: Described, index: number, what: string): ComparableType {
   const column = columnAt(columns, index);
   const labels = merge.enums?.get(index);
   const comparable = labels === undefined ? values.comparable(column.typeOid) : values.enumOf(labels);
@@ -126,7 +135,72 @@ export function comparableAt(
   );
 }
 
-export function refuseCollated(type: ComparableType, byteOrder: boolean, what: string): void {
+/** How the values of one shard column are had from a row, and compared. */
+export interface ColumnReader {
+  /** undefined for NULL. */
+  read(fields: RowFields): unknown;
+  compare(a: unknown, b: unknown): number;
+  keyOf(value: unknown): string;
+  /** Text of which only the bytes are known. */
+  readonly isCollated: boolean;
+}
+
+/** `format`: in which the column comes. Throws `unsupported` for types whose order or equality we do not know. */
+export function readerAt(described: Described, index: number, what: string, format: number): ColumnReader {
+  const { merge, columns, values } = described;
+  const type = comparableAt(described, index, what);
+  const weight = merge.weights?.get(index);
+  const { weighed } = values;
+  if (
+    weight !== undefined &&
+    weighed !== undefined &&
+    type.isCollated &&
+    weighed.applies(columnAt(columns, index))
+  )
+    return {
+      read: (fields) =>
+        fields[index] === undefined ? undefined : weighed.decode(...weightOf(fields, weight)),
+      compare: weighed.compare,
+      keyOf: weighed.keyOf,
+      isCollated: false,
+    };
+  return {
+    read: (fields) => {
+      const bytes = fields[index];
+      return bytes === undefined ? undefined : type.decode(bytes, format);
+    },
+    compare: (a, b) => type.compare(a, b),
+    keyOf: (value) => type.keyOf(value),
+    isCollated: type.isCollated,
+  };
+}
+
+/** A text that is the same for rows that are equal in these columns. */
+export function rowKey(readers: readonly ColumnReader[], fields: RowFields): string {
+  return readers
+    .map((reader) => {
+      const value = reader.read(fields);
+      if (value === undefined) return '-';
+      const key = reader.keyOf(value);
+      return `${key.length}:${key}`;
+    })
+    .join('');
+}
+
+function weightOf(fields: RowFields, { weight, blank }: TextWeight): [weight: Buffer, blank: Buffer] {
+  const found = fields[weight];
+  if (found !== undefined) return [found, fields[blank] ?? Buffer.alloc(0)];
+  throw unsupported(
+    'comparing a text over several shards that a server gave no weights for',
+    'Order and group by bytes, or give the shard key one value.',
+  );
+}
+
+export function refuseCollated(
+  type: { readonly isCollated: boolean },
+  byteOrder: boolean,
+  what: string,
+): void {
   if (type.isCollated && !byteOrder) {
     throw unsupported(
       `${what} of text, which is ordered by a collation, over several shards`,

@@ -3,16 +3,19 @@ import type { RowFields } from '../pool/backend.js';
 import type { MergeCast, MergeColumn } from '../routing/plan.js';
 import type { MergerOptions, Merging } from './merge.js';
 import {
+  type ColumnReader,
   cannotAverage,
   columnAt,
-  comparableAt,
   type Described,
   orderCompare,
+  readerAt,
   refuseCollated,
+  rowKey,
   shardFormats,
 } from './merge-columns.js';
+import { type GroupFilter, groupFilter } from './merge-having.js';
 import { tooManyRows } from './merge-rows.js';
-import type { ComparableType, MergeValues, TypedValue } from './merge-values.js';
+import type { MergeValues, TypedValue } from './merge-values.js';
 
 /** One value of a group, fed by the group's rows. */
 interface Cell {
@@ -24,6 +27,8 @@ interface Cell {
 }
 
 interface Maker {
+  /** Of the value that is made. */
+  readonly typeOid: number;
   make(): Cell;
   compare(a: unknown, b: unknown): number;
   keyOf(value: unknown): string;
@@ -32,6 +37,7 @@ interface Maker {
 interface Group {
   readonly cells: readonly Cell[];
   readonly sort: readonly Cell[];
+  readonly having: readonly Cell[];
 }
 
 /** Adds partial aggregates up by group; the answer comes when all parts have ended. */
@@ -41,6 +47,8 @@ export class GroupMerge implements Merging {
   readonly #keyOf: (fields: RowFields) => string;
   readonly #output: readonly Maker[];
   readonly #sort: readonly Maker[];
+  readonly #having: readonly Maker[];
+  readonly #isIn: GroupFilter | undefined;
   #running: number;
   #answer: Iterator<RowFields> | undefined;
   isDone = false;
@@ -49,18 +57,10 @@ export class GroupMerge implements Merging {
     this.#options = options;
     this.#running = options.parts;
     const { merge, clientFormats } = options;
-    const formats = shardFormats(merge, clientFormats);
+    const formats = shardFormats(merge, clientFormats, options.values);
     const shardFormat = (column: number) => formats[column] ?? 0;
-    const types = groupBy.map((column) => ({ column, type: comparableAt(options, column, 'GROUP BY') }));
-    this.#keyOf = (fields) =>
-      types
-        .map(({ column, type }) => {
-          const bytes = fields[column];
-          if (bytes === undefined) return '-';
-          const key = type.keyOf(type.decode(bytes, shardFormat(column)));
-          return `${key.length}:${key}`;
-        })
-        .join('');
+    const readers = groupBy.map((column) => readerAt(options, column, 'GROUP BY', shardFormat(column)));
+    this.#keyOf = (fields) => rowKey(readers, fields);
     const clientFormat = (index: number) =>
       clientFormats.length === 1 ? clientFormats[0]! : (clientFormats[index] ?? 0);
     this.#output = merge.output.map((column, index) =>
@@ -69,9 +69,17 @@ export class GroupMerge implements Merging {
     this.#sort = merge.orderBy.map((order) => {
       const column = order.value ?? { type: 'pass', column: order.column };
       if (column.type === 'pass')
-        refuseCollated(comparableAt(options, column.column, 'ORDER BY'), order.byteOrder, 'ORDER BY');
+        refuseCollated(readerAt(options, column.column, 'ORDER BY', 0), order.byteOrder, 'ORDER BY');
       return maker(column, options, shardFormat, 0);
     });
+    this.#having = (merge.having?.values ?? []).map((column) => maker(column, options, shardFormat, 0));
+    this.#isIn = this.#filter(options);
+  }
+
+  #filter({ merge: { having }, limits, values }: MergerOptions): GroupFilter | undefined {
+    return having === undefined
+      ? undefined
+      : groupFilter(having, this.#having, limits.constants ?? [], values);
   }
 
   push(_part: number, fields: RowFields): void {
@@ -79,11 +87,13 @@ export class GroupMerge implements Merging {
     let group = this.#groups.get(key);
     if (group === undefined) {
       if (this.#groups.size >= this.#options.maxRows) throw tooManyRows(this.#options.maxRows, 'GROUP BY');
-      group = { cells: this.#output.map((each) => each.make()), sort: this.#sort.map((each) => each.make()) };
+      const cells = (makers: readonly Maker[]) => makers.map((each) => each.make());
+      group = { cells: cells(this.#output), sort: cells(this.#sort), having: cells(this.#having) };
       this.#groups.set(key, group);
     }
     for (const cell of group.cells) cell.add(fields);
     for (const cell of group.sort) cell.add(fields);
+    for (const cell of group.having) cell.add(fields);
   }
 
   endOf(_part: number): void {
@@ -103,7 +113,11 @@ export class GroupMerge implements Merging {
 
   *#rows(): Generator<RowFields, undefined> {
     const { merge, limits } = this.#options;
-    const groups = this.#sorted([...this.#groups.values()]);
+    const isIn = this.#isIn;
+    const found = [...this.#groups.values()].filter(
+      ({ having }) => isIn === undefined || isIn(having.map((cell) => cell.value())),
+    );
+    const groups = this.#sorted(found);
     const seen = new Set<string>();
     let toSkip = limits.offset;
     let left = limits.limit;
@@ -164,86 +178,82 @@ function maker(
     case 'rest':
       throw new TypeError('groups name their columns');
     case 'pass':
-      return chooser(made.column, described, shardFormat, () => false, 'pass');
+      return passer(made.column, described, shardFormat(made.column));
     case 'min':
     case 'max': {
-      const type = comparableAt(described, made.column, made.type);
-      refuseCollated(type, made.byteOrder, made.type);
+      const reader = readerAt(described, made.column, made.type, shardFormat(made.column));
+      refuseCollated(reader, made.byteOrder, made.type);
       const sign = made.type === 'min' ? -1 : 1;
-      return chooser(
-        made.column,
-        described,
-        shardFormat,
-        (next, kept) => sign * type.compare(next, kept) > 0,
-        'compare',
-      );
+      return chooser(made.column, described, reader, (next, kept) => sign * reader.compare(next, kept) > 0);
     }
     case 'bool-and':
     case 'bool-or': {
       const wanted = made.type === 'bool-or';
-      return chooser(
-        made.column,
-        described,
-        shardFormat,
-        (next, kept) => next !== kept && next === wanted,
-        'compare',
-      );
+      const reader = readerAt(described, made.column, 'an aggregate', shardFormat(made.column));
+      return chooser(made.column, described, reader, (next, kept) => next !== kept && next === wanted);
     }
     case 'count':
     case 'sum':
-      return adder(made.column, made.cast, described, clientFormat);
+      return adder(made.column, made.cast, described, shardFormat, clientFormat);
     case 'avg':
-      return averager(made.sum, made.count, made.cast, described, clientFormat);
+      return averager(made, described, shardFormat, clientFormat);
   }
 }
 
-/** Keeps one of the fields as it came: the first, or the one that `isBetter` prefers. NULLs give way. */
-function chooser(
-  column: number,
-  described: Described,
-  shardFormat: ShardFormat,
-  isBetter: (next: unknown, kept: unknown) => boolean,
-  use: 'pass' | 'compare',
-): Maker {
-  const type =
-    use === 'compare' ? comparableAt(described, column, 'an aggregate') : knownType(described, column);
-  const decode = (bytes: Buffer) => type?.decode(bytes, shardFormat(column));
+/** Keeps the first of the fields as it came; NULLs give way. Its type matters only to who wants to compare it. */
+function passer(column: number, described: Described, format: number): Maker {
+  let reader: ColumnReader | undefined;
+  const known = (what: string) => (reader ??= readerAt(described, column, what, format));
   return {
-    compare: (a, b) => (type ?? comparableAt(described, column, 'ORDER BY')).compare(a, b),
-    keyOf: (value) => (type ?? comparableAt(described, column, 'DISTINCT')).keyOf(value),
+    typeOid: columnAt(described.columns, column).typeOid,
+    compare: (a, b) => known('ORDER BY').compare(a, b),
+    keyOf: (value) => known('DISTINCT').keyOf(value),
     make: () => {
-      let kept: Buffer | undefined;
-      let keptValue: unknown;
+      let kept: RowFields | undefined;
       return {
         add: (fields) => {
-          const next = fields[column];
-          if (next === undefined) return;
-          if (use === 'pass') {
-            kept ??= next;
-            return;
-          }
-          const value = decode(next);
-          if (kept !== undefined && !isBetter(value, keptValue)) return;
-          kept = next;
-          keptValue = value;
+          if (fields[column] !== undefined) kept ??= fields;
         },
-        field: () => kept,
-        value: () => (kept === undefined ? undefined : (keptValue ?? decode(kept))),
+        field: () => kept?.[column],
+        value: () => (kept === undefined ? undefined : known('an answer').read(kept)),
       };
     },
   };
 }
 
-/** The type of a column that only passes, as long as nobody wants to compare it. */
-function knownType({ merge, columns, values }: Described, column: number): ComparableType | undefined {
-  const labels = merge.enums?.get(column);
-  return labels === undefined ? values.comparable(columnAt(columns, column).typeOid) : values.enumOf(labels);
+/** Keeps the field that `isBetter` prefers, as it came; NULLs give way. */
+function chooser(
+  column: number,
+  { columns }: Described,
+  reader: ColumnReader,
+  isBetter: (next: unknown, kept: unknown) => boolean,
+): Maker {
+  return {
+    typeOid: columnAt(columns, column).typeOid,
+    compare: reader.compare,
+    keyOf: reader.keyOf,
+    make: () => {
+      let kept: Buffer | undefined;
+      let keptValue: unknown;
+      return {
+        add: (fields) => {
+          const next = reader.read(fields);
+          if (next === undefined || (kept !== undefined && !isBetter(next, keptValue))) return;
+          kept = fields[column];
+          keptValue = next;
+        },
+        field: () => kept,
+        value: () => keptValue,
+      };
+    },
+  };
 }
 
-/** Texts of computed columns, since they are asked for as text. */
+/** How the partial sums of a column are read and added. */
 function decoded(
   column: number,
   { columns, values }: Described,
+  format: number,
 ): { typeOid: number; decode: (bytes: Buffer) => unknown; add: (a: unknown, b: unknown) => unknown } {
   const { typeOid } = columnAt(columns, column);
   const add = values.adder(typeOid);
@@ -253,17 +263,19 @@ function decoded(
       `sum of values of type ${typeOid} over several shards`,
       'Cast it to numeric or double precision.',
     );
-  return { typeOid, add, decode: (bytes) => type.decode(bytes, 0) };
+  return { typeOid, add, decode: (bytes) => type.decode(bytes, format) };
 }
 
 function adder(
   column: number,
   cast: MergeCast | undefined,
   described: Described,
+  shardFormat: ShardFormat,
   clientFormat: number,
 ): Maker {
   const { values } = described;
-  const { typeOid, decode, add } = decoded(column, described);
+  const like = columnAt(described.columns, column);
+  const { typeOid, decode, add } = decoded(column, described, shardFormat(column));
   const finish = (sum: unknown): TypedValue =>
     cast === undefined ? { typeOid, value: sum } : values.cast({ typeOid, value: sum }, cast);
   return {
@@ -277,7 +289,7 @@ function adder(
           const value = decode(bytes);
           sum = sum === undefined ? value : add(sum, value);
         },
-        field: () => (sum === undefined ? undefined : values.encode(finish(sum), clientFormat)),
+        field: () => (sum === undefined ? undefined : values.encode(finish(sum), clientFormat, like)),
         value: () => (sum === undefined ? undefined : finish(sum).value),
       };
     },
@@ -285,18 +297,20 @@ function adder(
 }
 
 function averager(
-  sumColumn: number,
-  countColumn: number,
-  cast: MergeCast | undefined,
+  made: MergeColumn & { type: 'avg' },
   described: Described,
+  shardFormat: ShardFormat,
   clientFormat: number,
 ): Maker {
-  const { values } = described;
-  const { typeOid, decode, add } = decoded(sumColumn, described);
+  const { cast, sum: sumColumn, count: countColumn } = made;
+  const { values, columns } = described;
+  const like = made.like === undefined ? undefined : columnAt(columns, made.like);
+  const { typeOid, decode, add } = decoded(sumColumn, described, shardFormat(sumColumn));
+  const counts = decoded(countColumn, described, shardFormat(countColumn));
   const average = values.averager(typeOid);
   if (average === undefined) throw cannotAverage(typeOid);
   const finish = (sum: unknown, count: bigint): TypedValue => {
-    const value = { typeOid: average.typeOid, value: average.average(sum, count) };
+    const value = { typeOid: average.typeOid, value: average.average(sum, count, like) };
     return cast === undefined ? value : values.cast(value, cast);
   };
   return {
@@ -310,17 +324,17 @@ function averager(
           if (bytes === undefined) return;
           const value = decode(bytes);
           sum = sum === undefined ? value : add(sum, value);
-          count += BigInt(fields[countColumn]!.toString('latin1'));
+          count += BigInt(String(counts.decode(fields[countColumn]!)));
         },
-        field: () => (count === 0n ? undefined : values.encode(finish(sum, count), clientFormat)),
+        field: () => (count === 0n ? undefined : values.encode(finish(sum, count), clientFormat, like)),
         value: () => (count === 0n ? undefined : finish(sum, count).value),
       };
     },
   };
 }
 
-function comparing(typeOid: number, values: MergeValues): Pick<Maker, 'compare' | 'keyOf'> {
+function comparing(typeOid: number, values: MergeValues): Pick<Maker, 'typeOid' | 'compare' | 'keyOf'> {
   const type = values.comparable(typeOid);
   if (type === undefined) throw unsupported(`comparing values of type ${typeOid} over several shards`);
-  return { compare: (a, b) => type.compare(a, b), keyOf: (value) => type.keyOf(value) };
+  return { typeOid, compare: (a, b) => type.compare(a, b), keyOf: (value) => type.keyOf(value) };
 }

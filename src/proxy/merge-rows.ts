@@ -1,7 +1,7 @@
 import { OperatingError } from '../lib/errors.js';
 import type { RowFields } from '../pool/backend.js';
 import type { MergerOptions, Merging } from './merge.js';
-import { comparableAt, orderCompare, refuseCollated, shardFormats } from './merge-columns.js';
+import { orderCompare, readerAt, refuseCollated, rowKey, shardFormats } from './merge-columns.js';
 
 /** A waiting row with its decoded sort values. */
 interface Waiting {
@@ -38,8 +38,7 @@ class Queue {
 }
 
 interface SortColumn {
-  readonly column: number;
-  decode(fields: RowFields): unknown;
+  read(fields: RowFields): unknown;
   compare(a: unknown, b: unknown): number;
 }
 
@@ -56,6 +55,8 @@ export class RowMerge implements Merging {
   #toSkip: bigint;
   #left: bigint | undefined;
   isDone = false;
+  /** Nothing is ordered, counted, left out or cut. */
+  readonly isPlain: boolean;
 
   constructor(options: MergerOptions) {
     const { merge, limits } = options;
@@ -72,10 +73,17 @@ export class RowMerge implements Merging {
     this.#toSkip = limits.offset;
     this.#left = limits.limit;
     if (this.#left === 0n) this.isDone = true;
+    this.isPlain =
+      this.#sort.length === 0 &&
+      this.#keyOf === undefined &&
+      this.#rowNumbers === undefined &&
+      this.#from === 0 &&
+      this.#toSkip === 0n &&
+      this.#left === undefined;
   }
 
   push(part: number, fields: RowFields): void {
-    this.#queues[part]!.add({ fields, sort: this.#sort.map((column) => column.decode(fields)) });
+    this.#queues[part]!.add({ fields, sort: this.#sort.map((column) => column.read(fields)) });
   }
 
   endOf(part: number): void {
@@ -168,34 +176,21 @@ function formatOf(formats: readonly number[], column: number): number {
 
 function sortColumns(options: MergerOptions): SortColumn[] {
   const { merge, clientFormats } = options;
-  const formats = shardFormats(merge, clientFormats);
+  const formats = shardFormats(merge, clientFormats, options.values);
   return merge.orderBy.map((order) => {
-    const type = comparableAt(options, order.column, 'ORDER BY');
-    refuseCollated(type, order.byteOrder, 'ORDER BY');
-    const format = formatOf(formats, order.column);
-    return {
-      column: order.column,
-      decode: (fields) => {
-        const bytes = fields[order.column];
-        return bytes === undefined ? undefined : type.decode(bytes, format);
-      },
-      compare: orderCompare(order, (a, b) => type.compare(a, b)),
-    };
+    const reader = readerAt(options, order.column, 'ORDER BY', formatOf(formats, order.column));
+    refuseCollated(reader, order.byteOrder, 'ORDER BY');
+    return { read: reader.read, compare: orderCompare(order, reader.compare) };
   });
 }
 
 /** A text that is the same for rows that are equal in all output columns. */
 function distinctKey(options: MergerOptions, from: number): (fields: RowFields) => string {
   const { merge, columns, clientFormats } = options;
-  const formats = shardFormats(merge, clientFormats);
-  const types = columns.slice(from).map((_, index) => comparableAt(options, from + index, 'DISTINCT'));
-  return (fields) =>
-    types
-      .map((type, index) => {
-        const bytes = fields[from + index];
-        if (bytes === undefined) return '-';
-        const key = type.keyOf(type.decode(bytes, formatOf(formats, from + index)));
-        return `${key.length}:${key}`;
-      })
-      .join('');
+  const formats = shardFormats(merge, clientFormats, options.values);
+  const readers = columns.slice(from).map((_, index) => {
+    const column = from + index;
+    return readerAt(options, column, 'DISTINCT', formatOf(formats, column));
+  });
+  return (fields) => rowKey(readers, fields);
 }

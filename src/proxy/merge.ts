@@ -47,6 +47,8 @@ export class RowMerger {
   readonly #merging: Merging;
   readonly #isStopped: boolean[];
   readonly #mustWait: boolean;
+  /** All rows of all parts are rows of the answer as they are, in any order: they need not go through here. */
+  readonly passesRows: boolean;
 
   /** Throws OperatingError `unsupported` when values of these types cannot be merged right. */
   constructor(options: MergerOptions) {
@@ -57,11 +59,12 @@ export class RowMerger {
     this.#isStopped = Array<boolean>(parts).fill(false);
     // Groups are added up as they come; nothing waits.
     this.#mustWait = merge.groupBy === undefined;
+    this.passesRows = this.#merging instanceof RowMerge && this.#merging.isPlain;
   }
 
   /** Formats to ask the shards for. */
-  static shardFormats(merge: Merge, clientFormats: readonly number[]): number[] {
-    return shardFormats(merge, clientFormats);
+  static shardFormats(merge: Merge, clientFormats: readonly number[], values: MergeValues): number[] {
+    return shardFormats(merge, clientFormats, values);
   }
 
   /** Takes one row of a part. False: the part should stop sending until `resumable` names it. */

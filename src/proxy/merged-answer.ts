@@ -48,7 +48,10 @@ export class MergedAnswer implements GatherSink {
         maxRows: database.limits.maxMergeRows,
         ...(this.#rowNumbers === undefined ? {} : { rowNumbers: this.#rowNumbers }),
       });
-      if (mode === 'query') frontend.send(frontend.answers.rowDescription(this.#merger.outputColumns, []));
+      if (mode === 'query' || frontend.answers.describesEveryResult)
+        frontend.send(
+          frontend.answers.rowDescription(this.#merger.outputColumns, mode === 'query' ? [] : resultFormats),
+        );
     });
   }
 
@@ -59,6 +62,15 @@ export class MergedAnswer implements GatherSink {
       canGoOn = this.#send() && canGoOn;
     });
     return canGoOn;
+  }
+
+  get takesRowsAsTheyAre(): boolean {
+    return this.#merger?.passesRows === true && this.#execution.maxRows === 0 && this.#failure === undefined;
+  }
+
+  onRows(_part: number, rows: Buffer, count: number): boolean {
+    this.sentRows += count;
+    return this.#context.frontend.send(rows);
   }
 
   onPartEnd(part: number): void {

@@ -2,7 +2,7 @@ import { asOperatingError, type OperatingError } from '../lib/errors.js';
 import { type Backend, ServerFailure, type TransactionStatus } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
 import type { PreparedStatement, Request, Step } from '../pool/request.js';
-import type { PlannedStatement } from '../routing/plan.js';
+import type { PlannedStatement, SessionEffect } from '../routing/plan.js';
 import type { StatementRouter } from '../routing/router.js';
 import type { Course } from './course.js';
 import type { Credentials, Database } from './database.js';
@@ -11,7 +11,10 @@ import { SessionLanes } from './lanes.js';
 import { endAsServer, lostConnection } from './lost-connection.js';
 import { PreparedStatements } from './prepared.js';
 import { type RelayOutcome, relay } from './relay.js';
+import { SessionMemory } from './session-memory.js';
 import { SessionSettings } from './settings.js';
+import { noteAlone, Sharing } from './sharing.js';
+import { severalStatements } from './steps.js';
 
 /**
  * Serves a client of a database with one shard and no tables in transaction mode: the server decides everything, we
@@ -25,12 +28,17 @@ export class PassThroughCourse implements Course {
   readonly #lanes: SessionLanes;
   readonly #settings: SessionSettings;
   readonly #statements: PreparedStatements;
+  readonly #memory: SessionMemory;
   #held: { backend: Backend; pool: Pool } | undefined;
   #status: TransactionStatus = 'idle';
   #isSkipping = false;
   #swallowSyncs = 0;
   #copyTo: Backend | undefined;
+  /** The last statement could have stood in line. */
+  #mayShare = false;
   onTakesCopy: (() => void) | undefined;
+  onShared: ((mustRun: boolean, nowMs: number) => void) | undefined;
+  readonly #sharing: Sharing;
 
   constructor(database: Database, frontend: Frontend, credentials: Credentials, router: StatementRouter) {
     this.#database = database;
@@ -40,6 +48,17 @@ export class PassThroughCourse implements Course {
     this.#lanes = new SessionLanes(database, frontend, credentials);
     this.#settings = new SessionSettings(database.dialect, frontend.identity);
     this.#statements = new PreparedStatements(database.limits.maxPreparedStatements);
+    this.#memory = new SessionMemory(database.dialect);
+    const context = {
+      database,
+      frontend,
+      lanes: this.#lanes,
+      settings: this.#settings,
+      memory: this.#memory,
+    };
+    this.#sharing = new Sharing(context, this.#statements, (mustRun, nowMs) =>
+      this.onShared?.(mustRun, nowMs),
+    );
   }
 
   get takesCopy(): boolean {
@@ -63,7 +82,13 @@ export class PassThroughCourse implements Course {
   }
 
   get servers(): number[] {
-    return this.#lanes.backends.map((backend) => backend.id);
+    return this.#lanes.servers;
+  }
+
+  share(request: Request, nowMs: number): boolean {
+    const isBetweenStatements =
+      !this.#isSkipping && this.#swallowSyncs === 0 && this.#held === undefined && this.#status === 'idle';
+    return isBetweenStatements && this.#sharing.begin(request, nowMs);
   }
 
   async run(request: Request): Promise<void> {
@@ -94,14 +119,13 @@ export class PassThroughCourse implements Course {
     this.#lanes.resumeAll();
   }
 
-  cancel(): void {
-    this.#lanes.cancel();
+  cancel(): Promise<void> {
+    return this.#lanes.cancel();
   }
 
   abandon(): void {
     this.#copyTo?.sendCopy(this.#database.dialect.copyFail('the client went away'));
-    this.#lanes.resumeAll();
-    this.#lanes.cancel();
+    this.#lanes.abandon();
   }
 
   abort(): void {
@@ -109,18 +133,23 @@ export class PassThroughCourse implements Course {
   }
 
   async close(): Promise<void> {
-    const held = this.#held;
-    if (held !== undefined) {
-      const { backend } = held;
-      const { rollback } = this.#database.dialect.words;
-      if (backend.transaction !== 'idle') await backend.run(rollback).catch(() => backend.terminate());
-      this.#status = 'idle';
-      this.#letGo();
-    }
+    await this.#rollBack();
     this.#lanes.unpin();
   }
 
+  async #rollBack(): Promise<void> {
+    const held = this.#held;
+    if (held !== undefined) {
+      const { backend } = held;
+      const { abandon } = this.#database.dialect.words;
+      if (backend.transaction !== 'idle') await backend.run(abandon).catch(() => backend.terminate());
+      this.#status = 'idle';
+      this.#letGo();
+    }
+  }
+
   async #forward(request: Request): Promise<void> {
+    if (request.steps[0]?.type === 'reset-session') return this.#forget('RESET');
     const statements = this.#prepare(request.steps);
     if (await this.#answeredHere(request, statements)) return;
     this.#held ??= await this.#lanes.borrow(this.#shard);
@@ -129,12 +158,17 @@ export class PassThroughCourse implements Course {
     // Behind a Flush the server is in the middle of its implicit transaction, though the client's has not begun.
     const before =
       this.#status === 'idle' && backend.transaction === 'idle' ? this.#settings.replay(backend) : [];
+    const isPinned = this.pinReason !== undefined;
+    if (!isPinned) before.push(...this.#recalled(statements));
     const startedMs = performance.now();
     const outcome = await relay(this.#frontend, backend, request, {
       rename: true,
       before,
       onCopyIn: () => this.#takeCopy(backend),
     });
+    if (statements.length === 1 && before.length === 0)
+      noteAlone(this.#held.pool, statements[0]!.plan, performance.now() - startedMs);
+    this.#mayShare = statements.at(-1)?.plan.pace?.isQuick(this.#held.pool.floorMs) === true;
     this.#copyTo = undefined;
     if (outcome.broken?.cause instanceof ServerFailure) {
       // Its connection is the client's connection: the server's last words end both.
@@ -147,8 +181,37 @@ export class PassThroughCourse implements Course {
         outcome.broken,
         statements.some(({ plan }) => plan.access !== 'read'),
       );
+    if (this.#memory.isAsked) await this.#remember(request, statements, outcome, backend, isPinned);
     this.#count(statements, performance.now() - startedMs, outcome.error !== undefined);
     this.#note(request, statements, outcome, backend);
+  }
+
+  async #remember(
+    { steps }: Request,
+    statements: readonly PlannedStatement[],
+    { tags, error }: RelayOutcome,
+    backend: Backend,
+    isPinned: boolean,
+  ): Promise<void> {
+    this.#memory.noteAll(tags, statements);
+    // A pinned backend is asked by the client itself, and our question would be its last statement.
+    const willBePinned = error === undefined && statements.some(pins);
+    if (!isPinned && !willBePinned) {
+      await this.#memory.noteWarnings([{ backend, tags }], error, statements.at(-1));
+      const bound = steps.find((step) => step.type === 'bind');
+      await this.#memory.noteNumbers(backend, tags, statements, bound?.parameters);
+    }
+    if (error !== undefined) this.#memory.noteFailure(statements[tags.length]);
+  }
+
+  /** What later statements of one text ask for is what the earlier ones leave; only the id may come from before. */
+  #recalled(statements: readonly PlannedStatement[]): string[] {
+    return statements.flatMap((statement, index) => {
+      const state = statement.plan.usesSessionState;
+      return index > 0 && state !== undefined && state !== 'last-insert-id'
+        ? []
+        : this.#memory.recall(statement);
+    });
   }
 
   #takeCopy(backend: Backend): void {
@@ -160,18 +223,24 @@ export class PassThroughCourse implements Course {
   #prepare(steps: readonly Step[]): PlannedStatement[] {
     const statements: PlannedStatement[] = [];
     for (const [index, step] of steps.entries()) {
-      if (step.type === 'query')
-        for (const sql of this.#router.split(step.sql)) statements.push(this.#router.plan(sql));
-      else if (step.type === 'parse') this.#parse(step.prepared, steps.slice(0, index));
+      if (step.type === 'query') {
+        const texts = this.#router.split(step.sql);
+        if (texts.length > 1 && !this.#frontend.allowsSeveralStatements) throw severalStatements();
+        for (const sql of texts) statements.push(this.#plan(sql));
+      } else if (step.type === 'parse') this.#parse(step.prepared, steps.slice(0, index));
       else if (step.type === 'bind') {
         // A name that we do not know goes as it is: the server then says that it does not exist.
         step.prepared = this.#statements.find(step.statementName);
-        if (step.prepared !== undefined) statements.push(this.#router.plan(step.prepared.sql));
+        if (step.prepared !== undefined) statements.push(this.#plan(step.prepared.sql));
       } else if (step.type === 'describe-statement')
         step.prepared = this.#statements.find(step.statementName);
       else if (step.type === 'close-statement') this.#statements.delete(step.statementName);
     }
     return statements;
+  }
+
+  #plan(sql: string): PlannedStatement {
+    return this.#sharing.takePlanned(sql) ?? this.#router.plan(sql);
   }
 
   /** A name that is taken is refused here, since the server knows the statement by another; what stood before it is answered first. */
@@ -189,21 +258,44 @@ export class PassThroughCourse implements Course {
     }
   }
 
-  /** DISCARD ALL cleans the session, which is more than one backend. */
+  /** DISCARD ALL cleans the session, which is more than one backend; KILL means a session by the number that we gave it. */
   async #answeredHere(request: Request, statements: readonly PlannedStatement[]): Promise<boolean> {
-    if (
-      request.end !== 'query' ||
-      statements.length !== 1 ||
-      statements[0]!.plan.session?.type !== 'discard-all' ||
-      this.#status !== 'idle'
-    )
-      return false;
+    const [statement] = statements;
+    if (statement === undefined || statements.length !== 1) return false;
+    if (this.#answeredFromMemory(request, statement)) return true;
+    const effect = statement.plan.session;
+    if (request.end !== 'query') return false;
+    if (effect?.type === 'kill') {
+      await this.#database.kill(effect.id, effect.queryOnly, this.#frontend.identity.user);
+      this.#frontend.completes();
+      this.#frontend.send(this.#frontend.answers.commandComplete('KILL'));
+      return true;
+    }
+    if (effect?.type !== 'discard-all' || this.#status !== 'idle') return false;
+    await this.#forget('DISCARD ALL');
+    return true;
+  }
+
+  /** A pinned backend knows its own messages and ids, which we have not asked for. */
+  #answeredFromMemory(request: Request, statement: PlannedStatement): boolean {
+    const { usesSessionState } = statement.plan;
+    const isItsOwn = usesSessionState === 'warnings' || usesSessionState === 'last-insert-id';
+    if (this.pinReason !== undefined && isItsOwn) return false;
+    const bind = request.steps.find((step) => step.type === 'bind');
+    if (request.end !== 'query' && bind === undefined) return false;
+    return this.#memory.answers(statement, this.#frontend, bind?.resultFormats);
+  }
+
+  /** Everything that the client left in its session is forgotten. */
+  async #forget(tag: string): Promise<void> {
+    await this.#rollBack();
     this.#letGo();
     this.#lanes.unpin();
     this.#statements.clear();
+    this.#memory.clear();
     this.#settings.note({ type: 'discard-all' }, '', [], false);
-    this.#frontend.send(this.#frontend.answers.commandComplete('DISCARD ALL'));
-    return true;
+    this.#frontend.completes();
+    this.#frontend.send(this.#frontend.answers.commandComplete(tag));
   }
 
   #note(
@@ -224,6 +316,8 @@ export class PassThroughCourse implements Course {
       const isInTransaction = !wasIdle || this.#status !== 'idle';
       for (const { plan, sql } of statements) {
         if (plan.session?.type === 'pin') this.#lanes.pin(backend, plan.session.reason);
+        else if (plan.session?.type === 'autocommit')
+          this.#settings.note(autocommitSetting(plan.session.on), sql, [backend], isInTransaction);
         else if (plan.session !== undefined)
           this.#settings.note(plan.session, sql, [backend], isInTransaction);
       }
@@ -240,7 +334,7 @@ export class PassThroughCourse implements Course {
   #count(statements: readonly PlannedStatement[], elapsedMs: number, isError: boolean): void {
     const share = elapsedMs / statements.length;
     for (const { plan, sql } of statements)
-      this.#database.templates.count(plan, () => this.#router.template(sql), share, isError);
+      this.#database.templates.count(plan, sql, this.#router, share, isError);
   }
 
   /** The backend goes back when nothing of the client's is open on it. */
@@ -248,7 +342,7 @@ export class PassThroughCourse implements Course {
     if (this.#held === undefined || this.#status !== 'idle') return;
     const { backend, pool } = this.#held;
     this.#held = undefined;
-    this.#lanes.giveBack(backend, pool);
+    this.#lanes.giveBack(backend, pool, this.#mayShare);
   }
 
   async #fail(thrown: unknown, request: Request): Promise<void> {
@@ -267,7 +361,17 @@ export class PassThroughCourse implements Course {
     }
     if (request.end === 'flush') this.#isSkipping = true;
     const error: OperatingError = asOperatingError(thrown);
+    this.#memory.noteRefusal(error);
     this.#database.counters.proxyErrors++;
     this.#frontend.sendError(error);
   }
+}
+
+function pins({ plan }: PlannedStatement): boolean {
+  return plan.session?.type === 'pin';
+}
+
+/** Here the server itself keeps autocommit, like any other setting. */
+function autocommitSetting(isOn: boolean): SessionEffect {
+  return { type: 'set', name: 'autocommit', local: false, values: [isOn ? '1' : '0'] };
 }

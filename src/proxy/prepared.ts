@@ -20,6 +20,7 @@ export class PreparedStatements {
           sqlstate: '42P05',
         });
       }
+      if (this.#byName.size >= this.#max) this.#dropDoubtful();
       if (this.#byName.size >= this.#max) {
         throw new OperatingError(
           'limit-exceeded',
@@ -62,6 +63,11 @@ export class PreparedStatements {
 
   clear(): void {
     this.#byName.clear();
+    this.#doubtful.clear();
+  }
+
+  #dropDoubtful(): void {
+    for (const name of this.#doubtful) this.#byName.delete(name);
     this.#doubtful.clear();
   }
 

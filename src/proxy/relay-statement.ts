@@ -5,6 +5,7 @@ import { AlreadyAnswered, type Execution, isWrite, type SessionContext, type Way
 import { lostConnection } from './lost-connection.js';
 import { awaitMirrors, movesToAwait } from './mirror-wait.js';
 import { type RelayOutcome, relay } from './relay.js';
+import { noteAlone } from './sharing.js';
 import { type Transaction, takeBefore } from './transaction.js';
 
 export interface RelayHooks {
@@ -37,9 +38,11 @@ async function relayInside(
   shard: ShardName,
   hooks: RelayHooks,
 ): Promise<RelayOutcome> {
+  // First, because it may refuse: what begins the transaction on its shard must not be taken and then not said.
+  const recalled = context.memory.recall(execution.planned);
   const participant = await transaction.join(shard);
   const { backend } = participant;
-  const before = takeBefore(participant);
+  const before = [...takeBefore(participant), ...recalled];
   participant.hasWritten ||= isWrite(execution.planned);
   const outcome = await relay(context.frontend, backend, execution.request, {
     rename: true,
@@ -47,8 +50,9 @@ async function relayInside(
     onCopyIn: () => hooks.copyFrom(backend),
   });
   hooks.copyFrom(undefined);
+  if (context.memory.isAsked) await noteEnd(context, execution, backend, outcome);
   if (outcome.broken !== undefined || outcome.error !== undefined) {
-    transaction.isFailed = true;
+    transaction.noteFailure(outcome.broken === undefined ? outcome.error : undefined);
     if (before.length > 0) context.settings.invalidate(backend);
   }
   notePin(context, execution, backend, outcome);
@@ -69,16 +73,20 @@ async function relayAlone(
     const isWriting = isWrite(execution.planned);
     const touches = [way.route.touch];
     const mustWait = isWriting && movesToAwait(database.topology.current, shard, touches).length > 0;
-    const before = settings.replay(backend);
+    const before = [...settings.replay(backend), ...context.memory.recall(execution.planned)];
+    const startedMs = performance.now();
     const outcome = await relay(frontend, backend, execution.request, {
       rename: true,
       before,
       holdCompletion: mustWait,
       onCopyIn: () => hooks.copyFrom(backend),
     });
+    if (before.length === 0) noteAlone(pool, execution.planned.plan, performance.now() - startedMs);
     hooks.copyFrom(undefined);
+    if (context.memory.isAsked) await noteEnd(context, execution, backend, outcome);
     if (mustWait) {
       await awaitMirrors(database.topology, backend, touches);
+      if (outcome.held.length > 0) frontend.completes();
       for (const chunk of outcome.held) frontend.send(chunk);
     }
     if (outcome.error !== undefined && before.length > 0) settings.invalidate(backend);
@@ -87,8 +95,20 @@ async function relayAlone(
     throwIfFailed(outcome, shard, isWriting);
     return outcome;
   } finally {
-    lanes.giveBack(backend, pool);
+    lanes.giveBack(backend, pool, execution.planned.plan.pace?.isQuick(pool.floorMs));
   }
+}
+
+async function noteEnd(
+  context: SessionContext,
+  { planned, parameters }: Execution,
+  backend: Backend,
+  outcome: RelayOutcome,
+): Promise<void> {
+  context.memory.noteAll(outcome.tags, [planned]);
+  if (outcome.broken !== undefined) return;
+  await context.memory.noteRest(backend, planned, outcome);
+  await context.memory.noteNumbers(backend, outcome.tags, [planned], parameters);
 }
 
 function notePin(

@@ -66,11 +66,13 @@ class Relay implements RelaySink {
   onCommandTag(tag: string): void {
     this.#tags.push(tag);
     if (this.#options.holdCompletion === true) this.#isHolding = true;
+    else this.#frontend.completes();
   }
 
   onCopyIn(): void {
     this.#sawCopyIn = true;
     this.#options.onCopyIn?.();
+    this.#frontend.beginCopy?.();
   }
 
   onParameter(): void {}

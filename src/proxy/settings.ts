@@ -3,8 +3,11 @@ import type { SessionEffect } from '../routing/plan.js';
 import type { Dialect } from './dialect.js';
 import type { ClientIdentity } from './frontend.js';
 
-/** A backend whose settings are not known for certain; it is brought up to date before its next use. */
+/** A backend whose settings are not known for certain begins with it; it is brought up to date before its next use. */
 const UNCERTAIN = '\0uncertain';
+/** Stands between settings, and between a setting's name and its statement. */
+const NEXT = '\u0001';
+const IS = '\u0002';
 
 interface Setting {
   /** The statement that sets it. */
@@ -34,10 +37,10 @@ export class SessionSettings {
   /** Statements to say to a backend before it serves this client; empty when it is up to date. Marks it so. */
   replay(backend: Backend): string[] {
     if (backend.settings === this.#text) return [];
-    const isFresh = backend.settings === '';
+    const reset = resetOf(this.#dialect, backend);
     backend.settings = this.#text;
     const statements = [...this.#current.values()].map(({ sql }) => sql);
-    return isFresh ? statements : [this.#dialect.resetSettings, ...statements];
+    return [...reset, ...statements];
   }
 
   /** Equal for sessions whose backends are interchangeable. */
@@ -47,13 +50,15 @@ export class SessionSettings {
 
   /** A replay failed in the middle. */
   invalidate(backend: Backend): void {
-    backend.settings = UNCERTAIN;
+    doubt(backend, this.#text);
   }
 
   /** Notes a SET or RESET that succeeded on `backends`. */
   note(effect: SessionEffect, sql: string, backends: Iterable<Backend>, isInTransaction: boolean): void {
-    if (effect.type === 'pin' || (effect.type === 'set' && effect.local)) return;
-    if (isInTransaction) this.#beforeTransaction ??= new Map(this.#current);
+    if (effect.type === 'pin' || effect.type === 'kill' || effect.type === 'autocommit') return;
+    if (effect.type === 'set' && effect.local) return;
+    const isProvisional = isInTransaction && this.#dialect.manners.settingsRollBack;
+    if (isProvisional) this.#beforeTransaction ??= new Map(this.#current);
     if (effect.type === 'discard-all') this.#current = new Map(this.#atStart);
     else if (effect.type === 'set') {
       this.#current.delete(effect.name);
@@ -61,17 +66,22 @@ export class SessionSettings {
     } else if (effect.name === undefined) this.#current = new Map(this.#atStart);
     else this.#restore(effect.name);
     this.#text = textOf(this.#current);
-    const isExact = !isInTransaction && effect.type === 'set';
-    for (const backend of backends) backend.settings = isExact ? this.#text : UNCERTAIN;
+    const isExact = !isProvisional && effect.type === 'set';
+    for (const backend of backends) {
+      if (isExact) backend.settings = this.#text;
+      else doubt(backend, this.#text);
+    }
   }
 
   /** Where unqualified names are looked up, when the client has changed it. */
   get searchPath(): readonly string[] | undefined {
+    if (this.#current.size === 0) return undefined;
     return this.#current.get('search_path')?.values;
   }
 
   /** SET ringferry.shard or ringferry.key: routing said by hand for the statements that follow. */
   get hint(): { readonly shard?: string; readonly key?: string } | undefined {
+    if (this.#current.size === 0) return undefined;
     const shard = this.#current.get('ringferry.shard')?.values?.[0];
     const key = this.#current.get('ringferry.key')?.values?.[0];
     if (!shard && !key) return undefined;
@@ -85,7 +95,7 @@ export class SessionSettings {
       this.#text = textOf(this.#current);
     }
     this.#beforeTransaction = undefined;
-    for (const backend of backends) backend.settings = UNCERTAIN;
+    for (const backend of backends) doubt(backend, this.#text);
   }
 
   #restore(name: string): void {
@@ -95,8 +105,29 @@ export class SessionSettings {
   }
 }
 
+/** What must be said first to a backend on which something is set. */
+export function resetOf(dialect: Dialect, backend: Backend): string[] {
+  return backend.settings === '' ? [] : [dialect.resetSettings([...namesIn(backend.settings)])];
+}
+
 function textOf(settings: ReadonlyMap<string, Setting>): string {
-  return [...settings.values()].map(({ sql }) => sql).join(';');
+  return [...settings].map(([name, { sql }]) => `${name}${IS}${sql}`).join(NEXT);
+}
+
+/** The statements in the `settings` of a backend, by the names that they set. */
+export function settingsOf(text: string): ReadonlyMap<string, string> {
+  const said = text.split(NEXT).map((setting) => setting.split(IS));
+  return new Map(said.map(([name = '', sql = '']) => [name, sql]));
+}
+
+function namesIn(text: string): Set<string> {
+  const names = text.split(NEXT).map((setting) => setting.split(IS)[0]!);
+  return new Set(names.filter((name) => name !== '' && name !== UNCERTAIN));
+}
+
+/** Any of what it had and of `text` may be set on it. */
+function doubt(backend: Backend, text: string): void {
+  backend.settings = [UNCERTAIN, ...namesIn(`${backend.settings}${NEXT}${text}`)].join(NEXT);
 }
 
 function startupStatements(dialect: Dialect, identity: ClientIdentity): Map<string, Setting> {

@@ -13,9 +13,19 @@ import type { Frontend } from './frontend.js';
 import { SessionLanes } from './lanes.js';
 import { type Portal, Portals } from './portals.js';
 import { PreparedStatements } from './prepared.js';
+import { SessionMemory } from './session-memory.js';
 import { SessionSettings } from './settings.js';
+import { Sharing } from './sharing.js';
 import { StatementRunner } from './statement-runner.js';
-import { isRelayable, parsedIn, type Unit, unitsOf } from './steps.js';
+import {
+  isRelayable,
+  parsedIn,
+  refuseForeignKey,
+  refuseForeignText,
+  severalStatements,
+  type Unit,
+  unitsOf,
+} from './steps.js';
 
 /**
  * Serves a client of a sharded database: cuts requests into statements, answers what belongs to the session itself and
@@ -30,6 +40,7 @@ export class ShardedCourse implements Course {
   readonly #settings: SessionSettings;
   readonly #context: SessionContext;
   readonly #runner: StatementRunner;
+  readonly #writesUtf8: boolean;
   /** After an error in an extended request everything is skipped up to Sync (PostgreSQL manual 55.2.3). */
   #isSkipping = false;
   /** The Sync that follows COPY data in the extended protocol is answered already. */
@@ -37,14 +48,18 @@ export class ShardedCourse implements Course {
   #copyBackend: Backend | undefined;
   #copySplitter: CopySplitter | undefined;
   onTakesCopy: (() => void) | undefined;
+  onShared: ((mustRun: boolean, nowMs: number) => void) | undefined;
+  readonly #sharing: Sharing;
 
   constructor(database: Database, frontend: Frontend, credentials: Credentials) {
     this.#database = database;
     this.#frontend = frontend;
     this.#statements = new PreparedStatements(database.limits.maxPreparedStatements);
     this.#lanes = new SessionLanes(database, frontend, credentials);
+    this.#writesUtf8 = database.dialect.writesUtf8(frontend.identity);
     this.#settings = new SessionSettings(database.dialect, frontend.identity);
-    this.#context = { database, frontend, lanes: this.#lanes, settings: this.#settings };
+    const memory = new SessionMemory(database.dialect);
+    this.#context = { database, frontend, lanes: this.#lanes, settings: this.#settings, memory };
     this.#runner = new StatementRunner(this.#context, this.#statements, {
       copyFrom: (backend) => {
         this.#copyBackend = backend;
@@ -58,6 +73,9 @@ export class ShardedCourse implements Course {
       },
       endOfTransaction: () => this.#portals.clear(),
     });
+    this.#sharing = new Sharing(this.#context, this.#statements, (mustRun, nowMs) =>
+      this.onShared?.(mustRun, nowMs),
+    );
   }
 
   get takesCopy(): boolean {
@@ -81,7 +99,16 @@ export class ShardedCourse implements Course {
   }
 
   get servers(): number[] {
-    return this.#lanes.backends.map((backend) => backend.id);
+    return this.#lanes.servers;
+  }
+
+  share(request: Request, nowMs: number): boolean {
+    const isBetweenStatements =
+      !this.#isSkipping &&
+      this.#swallowSyncs === 0 &&
+      this.#runner.transaction === undefined &&
+      this.#runner.autocommit;
+    return isBetweenStatements && this.#sharing.begin(request, nowMs);
   }
 
   async run(request: Request): Promise<void> {
@@ -102,15 +129,14 @@ export class ShardedCourse implements Course {
     this.#lanes.resumeAll();
   }
 
-  cancel(): void {
-    this.#lanes.cancel();
+  cancel(): Promise<void> {
+    return this.#lanes.cancel();
   }
 
   abandon(): void {
     const fail = this.#database.dialect.copyFail('the client went away');
     if (this.takesCopy) this.onCopy(fail, 'fail');
-    this.#lanes.resumeAll();
-    this.#lanes.cancel();
+    this.#lanes.abandon();
   }
 
   abort(): void {
@@ -126,6 +152,7 @@ export class ShardedCourse implements Course {
     const step = request.steps[0];
     if (step?.type !== 'query') return;
     try {
+      refuseForeignText(step.sql, step.frame, this.#writesUtf8);
       const router = await this.#database.router();
       const texts = router.split(step.sql);
       if (texts.length === 0) this.#frontend.send(this.#frontend.answers.emptyQuery());
@@ -134,9 +161,7 @@ export class ShardedCourse implements Course {
     } catch (thrown) {
       await this.#fail(thrown);
     }
-    const { status } = this.#runner;
-    this.#portalsEndWith(status);
-    this.#frontend.sendReady(status);
+    this.#ready();
   }
 
   async #simpleStatement(router: StatementRouter, sql: string, request: Request): Promise<void> {
@@ -152,11 +177,13 @@ export class ShardedCourse implements Course {
     });
   }
 
-  /** Several statements of one Query are one transaction unless they say otherwise (PostgreSQL manual 55.2.2.1). */
+  /** Several statements of one Query are one transaction where the engine has it so (PostgreSQL manual 55.2.2.1), unless they say otherwise. */
   async #severalStatements(router: StatementRouter, texts: readonly string[]): Promise<void> {
+    if (!this.#frontend.allowsSeveralStatements) throw severalStatements();
+    const areOne = this.#database.dialect.manners.severalStatementsAreOne;
     for (const sql of texts) {
       const planned = this.#plan(router, sql);
-      if (planned.plan.transaction === undefined) this.#runner.beginImplicit();
+      if (areOne && planned.plan.transaction === undefined) this.#runner.beginImplicit();
       const frame = this.#database.dialect.queryStep(sql);
       const request: Request = { steps: [frame], end: 'query', byteLength: sql.length };
       await this.#runner.run({
@@ -182,6 +209,8 @@ export class ShardedCourse implements Course {
         await this.#units(request);
         if (request.end === 'sync') await this.#runner.endImplicit();
       } catch (thrown) {
+        for (const step of request.steps)
+          if (step.type === 'parse') this.#statements.doubt(step.prepared.name);
         await this.#fail(thrown);
         this.#isSkipping = true;
       }
@@ -189,13 +218,18 @@ export class ShardedCourse implements Course {
     if (request.end !== 'sync') return;
     this.#isSkipping = false;
     if (this.#runner.tookCopyIn()) this.#swallowSyncs++;
-    const { status } = this.#runner;
+    this.#ready();
+  }
+
+  #ready(): void {
+    const { status, autocommit } = this.#runner;
     this.#portalsEndWith(status);
-    this.#frontend.sendReady(status);
+    this.#frontend.sendReady(status, autocommit);
   }
 
   async #units(request: Request): Promise<void> {
     if (request.steps.length === 0) return;
+    if (request.steps[0]!.type === 'reset-session') return this.#reset();
     const router = await this.#database.router();
     const units = unitsOf(request.steps);
     const executions = units.filter((unit) => unit.execute !== undefined).length;
@@ -236,13 +270,21 @@ export class ShardedCourse implements Course {
     }
   }
 
+  async #reset(): Promise<void> {
+    await this.#runner.reset();
+    this.#frontend.completes();
+    this.#frontend.send(this.#frontend.answers.commandComplete('RESET'));
+  }
+
   #plan(router: StatementRouter, sql: string): PlannedStatement {
-    return router.plan(sql, this.#settings.searchPath, this.#settings.hint);
+    const planned = this.#sharing.takePlanned(sql);
+    return planned ?? router.plan(sql, this.#settings.searchPath, this.#settings.hint);
   }
 
   /** Registers what a step makes or drops; `answer`: also tells the client. */
   async #note(router: StatementRouter, step: Step, answer: boolean): Promise<void> {
     if (step.type === 'parse') {
+      refuseForeignText(step.prepared.sql, step.prepared.bytes ?? step.frame, this.#writesUtf8);
       if (answer) this.#plan(router, step.prepared.sql);
       this.#statements.add(step.prepared);
     } else if (step.type === 'bind') this.#bind(router, step);
@@ -265,6 +307,7 @@ export class ShardedCourse implements Course {
     const prepared = this.#statements.get(step.statementName);
     step.prepared = prepared;
     const planned = this.#plan(router, prepared.sql);
+    if (!this.#writesUtf8) refuseForeignKey(planned.plan, step.parameters);
     const portal: Portal = {
       name: step.portal,
       prepared,
@@ -306,10 +349,13 @@ export class ShardedCourse implements Course {
     const planned = portal?.planned ?? this.#plan(router, prepared.sql);
     const description = await describeStatement(this.#context, this.#runner.transaction, prepared, planned);
     const { answers } = this.#frontend;
-    if (portal === undefined) this.#frontend.send(answers.parameterDescription(description.parameterTypes));
+    if (portal === undefined) {
+      this.#frontend.send(answers.describedStatement(prepared.name, description));
+      return;
+    }
     const { columns } = description;
     this.#frontend.send(
-      columns === undefined ? answers.noData() : answers.rowDescription(columns, portal?.resultFormats ?? []),
+      columns === undefined ? answers.noData() : answers.rowDescription(columns, portal.resultFormats),
     );
   }
 
@@ -319,14 +365,17 @@ export class ShardedCourse implements Course {
 
   async #fail(thrown: unknown): Promise<void> {
     await this.#runner.failed();
-    if (thrown instanceof AlreadyAnswered || thrown instanceof ServerFailure)
+    if (thrown instanceof AlreadyAnswered || thrown instanceof ServerFailure) {
+      this.#context.memory.noteFailure(undefined);
       this.#database.counters.serverErrors++;
+    }
     if (thrown instanceof AlreadyAnswered) return;
     if (thrown instanceof ServerFailure) {
       this.#frontend.send(thrown.serverError.frame);
       return;
     }
     const error = asOperatingError(thrown);
+    this.#context.memory.noteRefusal(error);
     this.#database.counters.proxyErrors++;
     if (error.code === 'unsupported') this.#database.counters.refused++;
     this.#frontend.sendError(error);

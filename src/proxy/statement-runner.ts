@@ -1,17 +1,20 @@
 import { OperatingError, unsupported } from '../lib/errors.js';
+import { untilAborted } from '../lib/until-aborted.js';
 import type { Backend, TransactionStatus } from '../pool/backend.js';
 import type { TransactionCommand } from '../routing/plan.js';
 import type { StatementRouter } from '../routing/router.js';
-import type { Ticket } from '../topology/gate.js';
+import { Ticket } from '../topology/gate.js';
 import type { CopySplitter } from './copy-in.js';
 import { copyIn } from './copy-in.js';
-import { type Execution, isWrite, type SessionContext, type Way } from './execution.js';
+import { ALL, deallocatedName } from './deallocate.js';
+import { type Execution, isWrite, refuseDuringMoves, type SessionContext, type Way } from './execution.js';
 import { gatherRead, refuseSpent } from './gather-read.js';
-import { gatherWrite, runOnEach } from './gather-write.js';
+import { gatherWrite, runOnEach, type WriteEnd } from './gather-write.js';
+import { heedGiven, numbered } from './numbers.js';
 import type { PreparedStatements } from './prepared.js';
 import { relayStatement } from './relay-statement.js';
 import { applySetting } from './session-setting.js';
-import { Transaction } from './transaction.js';
+import { Transaction, unknownSavepoint } from './transaction.js';
 
 /** What the runner tells the course that owns the protocol. */
 export interface RunnerHooks {
@@ -28,6 +31,8 @@ export class StatementRunner {
   readonly #statements: PreparedStatements;
   readonly #hooks: RunnerHooks;
   #transaction: Transaction | undefined;
+  /** Off: statements begin a transaction that lasts until COMMIT (MySQL). */
+  autocommit = true;
   #sawCopyIn = false;
   /** The transaction has changed the schema, which others see when it commits. */
   #hasDdl = false;
@@ -64,17 +69,13 @@ export class StatementRunner {
     } finally {
       const { plan, sql } = execution.planned;
       const { database } = this.#context;
-      database.templates.count(
-        plan,
-        () => database.loadedRouter!.template(sql),
-        performance.now() - startedMs,
-        isError,
-      );
+      database.templates.count(plan, sql, database.loadedRouter, performance.now() - startedMs, isError);
     }
   }
 
   async #run(execution: Execution): Promise<void> {
     const { plan } = execution.planned;
+    if (plan.commitsBefore === true && this.#transaction?.isImplicit === false) await this.#end(true, false);
     if (
       this.#transaction?.isFailed === true &&
       !(plan.transaction !== undefined && ENDS_A_FAILURE.has(plan.transaction.type))
@@ -85,14 +86,38 @@ export class StatementRunner {
       );
     }
     if (plan.transaction !== undefined) return this.#command(execution, plan.transaction);
+    if (plan.givenNumbers !== undefined) await heedGiven(this.#context, execution);
+    if (plan.numbers !== undefined) return this.#run(await numbered(this.#context, execution));
     if (plan.placement.type === 'refused') throw plan.placement.error;
     if (plan.verb === 'DEALLOCATE' && (await this.#deallocate(execution))) return;
+    if (this.#context.memory.answers(execution.planned, this.#context.frontend, execution.resultFormats))
+      return;
     if (plan.session?.type === 'discard-all') return this.#discardAll(execution);
+    if (plan.session?.type === 'autocommit') return this.#setAutocommit(execution, plan.session.on);
+    if (plan.session?.type === 'kill') {
+      const { database, frontend } = this.#context;
+      await database.kill(plan.session.id, plan.session.queryOnly, frontend.identity.user);
+      return this.#complete(execution, plan.verb);
+    }
     if (plan.session?.type === 'set' || plan.session?.type === 'reset') {
       await applySetting(this.#context, this.#transaction, execution.planned.sql, plan.session);
       return this.#complete(execution, plan.verb);
     }
+    if (!this.autocommit && plan.usesSessionState === 'autocommit')
+      throw unsupported(
+        'reading @@autocommit while it is 0: the shards have it on in any case',
+        'Ask the driver: every answer tells it.',
+      );
+    if (!this.autocommit && plan.placement.type !== 'anywhere' && plan.access !== 'ddl')
+      this.#transaction ??= this.#newTransaction(this.#context.database.dialect.words.begin, false, false);
     await this.#statement(execution);
+  }
+
+  /** Turned on inside a transaction it commits (MySQL manual, START TRANSACTION). */
+  async #setAutocommit(execution: Execution, isOn: boolean): Promise<void> {
+    if (isOn && !this.autocommit && this.#transaction !== undefined) await this.#end(true, false);
+    this.autocommit = isOn;
+    await this.#complete(execution, 'SET');
   }
 
   /** Begins a transaction of our own around what follows, unless there is one. */
@@ -121,12 +146,12 @@ export class StatementRunner {
     await this.#context.database.reloadAfterDdl();
   }
 
-  /** After an error: our own transaction is undone, the client's waits for its ROLLBACK. */
+  /** After an error: our own transaction is undone; the client's waits for its ROLLBACK where an error fails it. */
   async failed(): Promise<void> {
     const transaction = this.#transaction;
     if (transaction === undefined) return;
-    transaction.isFailed = true;
-    if (!transaction.isImplicit) return;
+    transaction.isFailed ||= this.#context.database.dialect.manners.anyErrorFailsTransaction;
+    if (!transaction.isImplicit && !transaction.isLost) return;
     this.#transaction = undefined;
     await transaction.rollback();
   }
@@ -146,10 +171,10 @@ export class StatementRunner {
     const { plan } = execution.planned;
     refuseSpent(execution);
     const router = await this.#context.database.router();
-    const ticket: Ticket = this.#transaction?.ticket ?? { touches: [] };
+    const ticket: Ticket = this.#transaction?.ticket ?? new Ticket();
     const way = await this.#enter(execution, router, ticket);
     try {
-      this.#refuseDuringMoves(execution, way);
+      refuseDuringMoves(execution, way);
       await this.#dispatch(execution, way, ticket);
     } finally {
       if (this.#transaction?.ticket !== ticket) this.#context.database.topology.gate.leave(ticket);
@@ -177,23 +202,16 @@ export class StatementRunner {
     }
   }
 
-  #refuseDuringMoves(execution: Execution, way: Way): void {
-    const { plan } = execution.planned;
-    if (way.snapshot.moves.length === 0 || plan.placement.type !== 'every') return;
-    if (plan.access !== 'ddl' && plan.verb !== 'TRUNCATE') return;
-    throw unsupported(
-      `${plan.verb} on sharded or reference tables waits while migration ${way.snapshot.moves[0]!.migration} moves their rows`,
-      'Run it after the migration is finished (ringferry migrate finish) or aborted.',
-    );
-  }
-
   async #dispatch(execution: Execution, way: Way, ticket: Ticket): Promise<void> {
     const { planned, request } = execution;
     const { plan } = planned;
-    if (plan.copy?.direction === 'in' && plan.usesSharded) {
-      return this.#writeTogether(execution, ticket, (transaction) =>
-        copyIn(this.#context, transaction, execution, way, (splitter) => this.#hooks.copySplit(splitter)),
-      );
+    if (plan.incoming !== undefined) {
+      return this.#writeTogether(execution, ticket, async (transaction) => {
+        const tag = await copyIn(this.#context, transaction, execution, way, (splitter) =>
+          this.#hooks.copySplit(splitter),
+        );
+        return { tag, noted: tag };
+      });
     }
     const { shards } = way.route;
     if (
@@ -230,21 +248,25 @@ export class StatementRunner {
   async #writeTogether(
     execution: Execution,
     ticket: Ticket,
-    act: (transaction: Transaction) => Promise<string>,
+    act: (transaction: Transaction) => Promise<WriteEnd>,
   ): Promise<void> {
     const isOwn = this.#transaction === undefined;
     const transaction = this.beginImplicit(ticket);
-    const tag = await act(transaction);
+    const { tag, noted } = await act(transaction);
     if (isOwn) await this.endImplicit();
-    this.#context.frontend.send(
-      this.#context.frontend.answers.commandComplete(tag || execution.planned.plan.verb),
-    );
+    const { dialect } = this.#context.database;
+    const { firstNumber } = execution;
+    if (firstNumber !== undefined) return this.#tell(execution, dialect.tagWithNumber(tag, firstNumber));
+    const { verb } = execution.planned.plan;
+    this.#tell(execution, tag || verb, noted || verb);
   }
 
   async #command(execution: Execution, command: TransactionCommand): Promise<void> {
     const { tags } = this.#context.database.dialect.words;
     switch (command.type) {
       case 'begin':
+        if (this.#context.database.dialect.manners.beginCommits && this.#transaction !== undefined)
+          await this.#end(true, false);
         this.#begin(execution.planned.sql, command.isolation);
         return this.#complete(
           execution,
@@ -278,7 +300,8 @@ export class StatementRunner {
       return;
     }
     if (this.#transaction.isImplicit) this.#transaction.isImplicit = false;
-    else this.#warn('there is already a transaction in progress', '25001');
+    else if (!this.#context.database.dialect.manners.beginCommits)
+      this.#warn('there is already a transaction in progress', '25001');
   }
 
   async #end(isCommit: boolean, chain: boolean): Promise<boolean> {
@@ -307,6 +330,10 @@ export class StatementRunner {
   async #savepoint(command: Extract<TransactionCommand, { name: string }>): Promise<void> {
     const transaction = this.#transaction;
     if (transaction === undefined || transaction.isImplicit) {
+      if (!this.#context.database.dialect.manners.savepointsNeedTransaction) {
+        if (command.type === 'savepoint') return;
+        throw unknownSavepoint(command.name);
+      }
       const word = {
         savepoint: 'SAVEPOINT',
         release: 'RELEASE SAVEPOINT',
@@ -325,46 +352,44 @@ export class StatementRunner {
         sqlstate: '25001',
       });
     }
+    await this.reset();
+    await this.#complete(execution, 'DISCARD ALL');
+  }
+
+  /** Everything that the client left in its session is forgotten. */
+  async reset(): Promise<void> {
+    await this.close();
+    this.autocommit = true;
     this.#context.lanes.unpin();
+    this.#context.memory.clear();
     this.#statements.clear();
     this.#context.settings.note({ type: 'discard-all' }, '', [], false);
-    await this.#complete(execution, 'DISCARD ALL');
   }
 
   /** DEALLOCATE of statements made by the protocol, which backends know under other names. */
   async #deallocate(execution: Execution): Promise<boolean> {
-    const name = /^\s*deallocate\s+(?:prepare\s+)?("(?:[^"]|"")+"|[\w$]+)\s*;?\s*$/i.exec(
-      execution.planned.sql,
-    )?.[1];
+    const name = deallocatedName(execution.planned.sql);
     if (name === undefined) return false;
-    if (name.toLowerCase() === 'all') this.#statements.clear();
-    else {
-      const plain = name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name.toLowerCase();
-      if (!this.#statements.has(plain)) return false;
-      this.#statements.delete(plain);
-    }
-    await this.#complete(execution, name.toLowerCase() === 'all' ? 'DEALLOCATE ALL' : 'DEALLOCATE');
+    if (name === ALL) this.#statements.clear();
+    else if (this.#statements.has(name)) this.#statements.delete(name);
+    else return false;
+    await this.#complete(execution, name === ALL ? 'DEALLOCATE ALL' : 'DEALLOCATE');
     return true;
   }
 
   async #complete(execution: Execution, tag: string): Promise<void> {
     await execution.answerLocally?.();
-    this.#context.frontend.send(this.#context.frontend.answers.commandComplete(tag));
+    this.#tell(execution, tag);
+  }
+
+  #tell({ planned }: Execution, tag: string, noted = tag): void {
+    const { frontend, memory } = this.#context;
+    memory.note(noted, planned);
+    frontend.completes();
+    frontend.send(frontend.answers.commandComplete(tag));
   }
 
   #warn(message: string, sqlstate: string): void {
     this.#context.frontend.send(this.#context.frontend.answers.notice(message, sqlstate));
   }
-}
-
-/** The wait, or the reason why the client cancelled it. */
-function untilAborted(wait: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason);
-    signal.addEventListener('abort', stop, { once: true });
-    wait.then(() => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    }, reject);
-  });
 }

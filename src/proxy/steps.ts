@@ -1,4 +1,7 @@
-import type { PreparedStatement, Step } from '../pool/request.js';
+import { OperatingError, unsupported } from '../lib/errors.js';
+import type { PreparedStatement, Request, Step } from '../pool/request.js';
+import type { ParameterValues, Plan } from '../routing/plan.js';
+import type { KeyType } from '../topology/keyspace.js';
 
 type Bind = Extract<Step, { type: 'bind' }>;
 
@@ -50,7 +53,61 @@ function concerns(step: Step, bind: Bind, portal: string): boolean {
   }
 }
 
+/** The client has not said that it sends several statements at once, which keeps injected ones out. */
+export function severalStatements(): OperatingError {
+  return new OperatingError('unsupported-syntax', 'this client may send only one statement at a time', {
+    hint: 'Turn on several statements in the driver (mysql2: multipleStatements; connectors: allowMultiQueries).',
+  });
+}
+
+/** Text in another encoding than UTF-8 would be routed by what it seems to be. */
+export function refuseForeignText(sql: string, bytes: Buffer, writesUtf8: boolean): void {
+  // Two letters of another character set may be one of UTF-8.
+  if (writesUtf8 ? !sql.includes('\ufffd') || bytes.includes(sql) : isAscii(sql)) return;
+  throw unsupported(
+    'a statement that is not UTF-8 on a sharded database',
+    'Set the client’s character set to UTF-8 (Postgres: client_encoding; MySQL: utf8mb4).',
+  );
+}
+
+/** A key in another character set would be looked for where what it seems to be is. */
+export function refuseForeignKey({ placement }: Plan, parameters: ParameterValues): void {
+  if (placement.type !== 'keys' && placement.type !== 'rows') return;
+  if (!TEXT_KEYS.has(placement.keyType)) return;
+  for (const source of placement.type === 'keys' ? placement.keys : placement.rows) {
+    const bytes = source.type === 'parameter' ? parameters.bytes(source.index) : undefined;
+    if (bytes?.some((byte) => byte > 0x7f) !== true) continue;
+    throw unsupported(
+      'a shard key that is not UTF-8',
+      'Set the client’s character set to UTF-8 (MySQL: utf8mb4).',
+    );
+  }
+}
+
+const TEXT_KEYS: ReadonlySet<KeyType> = new Set<KeyType>(['text', 'bpchar', 'text-ci']);
+
+function isAscii(text: string): boolean {
+  return Buffer.byteLength(text) === text.length;
+}
+
 export function parsedIn(unit: Unit): PreparedStatement | undefined {
   const parse = unit.steps.find((step) => step.type === 'parse');
   return parse?.type === 'parse' ? parse.prepared : undefined;
+}
+
+/**
+ * The Bind of a request that is one whole execution and leaves nothing behind: `[Parse] Bind [Describe] Execute Sync` with unnamed
+ * statement, where it is parsed here, and unnamed portal, which ends with the Sync.
+ */
+export function wholeExecution({ steps, end }: Request): Bind | undefined {
+  if (end !== 'sync') return undefined;
+  let at = 0;
+  const parse = steps[at]?.type === 'parse' ? steps[at++] : undefined;
+  const bind = steps[at++];
+  if (bind?.type !== 'bind' || bind.portal !== '') return undefined;
+  if (parse?.type === 'parse' && (parse.prepared.name !== '' || bind.statementName !== '')) return undefined;
+  if (steps[at]?.type === 'describe-portal') at++;
+  const execute = steps[at++];
+  if (execute?.type !== 'execute' || execute.portal !== '' || execute.maxRows !== 0) return undefined;
+  return at === steps.length ? bind : undefined;
 }

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Plan } from '../routing/plan.js';
+import type { StatementRouter } from '../routing/router.js';
 
 /** What one statement template has cost so far. */
 export interface TemplateCount {
@@ -20,12 +21,18 @@ export class TemplateCounts {
     this.#counts = new LRUCache({ max });
   }
 
-  /** `template` is only asked for the first time. */
-  count(plan: Plan, template: () => string, elapsedMs: number, isError: boolean): void {
+  /** `names` tells the template, the first time; without it (the tables cannot be read just now) it goes by its verb. */
+  count(
+    plan: Plan,
+    sql: string,
+    names: Pick<StatementRouter, 'template'> | undefined,
+    elapsedMs: number,
+    isError: boolean,
+  ): void {
     let count = this.#counts.get(plan);
     if (count === undefined) {
       count = {
-        template: template(),
+        template: names?.template(sql) ?? plan.verb,
         verb: plan.verb,
         route: routeOf(plan),
         calls: 0,

@@ -1,10 +1,12 @@
 import { asOperatingError, OperatingError, unsupported } from '../lib/errors.js';
-import { type Backend, ServerFailure } from '../pool/backend.js';
+import { type Backend, type ServerError, ServerFailure } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
-import type { Ticket } from '../topology/gate.js';
+import { Ticket } from '../topology/gate.js';
 import type { ShardName } from '../topology/ring.js';
 import type { Database } from './database.js';
+import type { GatherOutcome, Part } from './gather.js';
 import { awaitMirrors } from './mirror-wait.js';
+import { runAllOf, runTogether } from './run-together.js';
 import type { SessionSettings } from './settings.js';
 
 /** One shard's part of a transaction. */
@@ -15,6 +17,9 @@ export interface Participant {
   before: string[];
   hasWritten: boolean;
 }
+
+/** The savepoint before a statement on several shards. */
+const STATEMENT = 'ringferry_statement';
 
 /** What must be said to it first; the caller says it in the same turn. */
 export function takeBefore(participant: Participant): string[] {
@@ -38,6 +43,10 @@ export class Transaction {
   /** Begun by us around several statements of one request, not by the client. */
   isImplicit: boolean;
   isFailed = false;
+  /** A server has rolled it back by itself, so it must end everywhere. */
+  isLost = false;
+  /** Its name in the words of two-phase commit. */
+  readonly gid: string;
   readonly #database: Database;
   readonly #settings: SessionSettings;
   readonly #lanes: Lanes;
@@ -55,7 +64,8 @@ export class Transaction {
     lanes: Lanes,
     begin: { sql: string; isImplicit: boolean; isOneSnapshot: boolean; ticket?: Ticket | undefined },
   ) {
-    this.ticket = begin.ticket ?? { touches: [] };
+    this.ticket = begin.ticket ?? new Ticket();
+    this.gid = database.twoPhase.newGid();
     this.#database = database;
     this.#settings = settings;
     this.#lanes = lanes;
@@ -90,7 +100,13 @@ export class Transaction {
       );
     }
     const { backend, pool } = await this.#lanes.borrow(shard);
-    const before = [...this.#settings.replay(backend), this.#beginSql, ...this.#local, ...this.#savepoints];
+    const { words } = this.#database.dialect;
+    const before = [
+      ...this.#settings.replay(backend),
+      ...words.open(this.#beginSql, this.gid),
+      ...this.#local,
+      ...this.#savepoints,
+    ];
     const participant: Participant = { backend, pool, before, hasWritten: false };
     this.#participants.set(shard, participant);
     return participant;
@@ -102,9 +118,16 @@ export class Transaction {
     const results = await Promise.allSettled(begun.map((participant) => participant.backend.run(sql)));
     const failure = results.find((result) => result.status === 'rejected');
     if (failure !== undefined) {
-      this.isFailed = true;
+      this.noteFailure(failure.reason instanceof ServerFailure ? failure.reason.serverError : undefined);
       throw failure.reason;
     }
+  }
+
+  /** A statement in it has failed: with the server's error, or (undefined) so that nobody can tell what was done. */
+  noteFailure(error: ServerError | undefined): void {
+    const fate = error === undefined ? 'transaction-failed' : this.#database.dialect.fateOf(error);
+    if (fate === 'transaction-failed') this.isFailed = true;
+    else if (fate === 'transaction-lost') this.isLost = true;
   }
 
   /** Notes SET LOCAL and the like for shards that join later. */
@@ -135,11 +158,37 @@ export class Transaction {
     this.isFailed = false;
   }
 
+  /** One statement on several shards that fails on one of them is undone on all, and the client's transaction goes on. */
+  get undoesStatements(): boolean {
+    return !this.isImplicit && !this.#database.dialect.manners.anyErrorFailsTransaction;
+  }
+
+  /** Runs the parts behind a savepoint of our own, and goes back to it where one of them fails. */
+  async undoably(
+    parts: readonly Part[],
+    act: (parts: readonly Part[]) => Promise<GatherOutcome>,
+  ): Promise<GatherOutcome> {
+    const { words } = this.#database.dialect;
+    const outcome = await act(
+      parts.map((part) => ({ ...part, before: [...part.before, words.savepoint(STATEMENT)] })),
+    );
+    if (outcome.error === undefined || outcome.broken !== undefined) return outcome;
+    if (this.#database.dialect.fateOf(outcome.error) !== 'statement-undone') return outcome;
+    const undone = parts.map(({ backend }) => backend.run(words.rollbackTo(STATEMENT)));
+    const results = await Promise.allSettled(undone);
+    if (results.some((result) => result.status === 'rejected')) this.isFailed = true;
+    return outcome;
+  }
+
   /** Makes it permanent on every shard, or throws having undone it everywhere. Returns false when it had failed and was rolled back. */
   async commit(): Promise<boolean> {
     if (this.isFailed) {
       await this.rollback();
-      return false;
+      if (this.#database.dialect.manners.anyErrorFailsTransaction) return false;
+      throw new OperatingError(
+        'transaction-failed',
+        'the transaction was rolled back because a shard was lost in it',
+      );
     }
     const writers = this.#begun().filter((participant) => participant.hasWritten);
     try {
@@ -157,12 +206,12 @@ export class Transaction {
 
   /** Undoes it everywhere; never throws: a shard that cannot be told has lost the connection and with it the transaction. */
   async rollback(): Promise<void> {
-    const { rollback } = this.#database.dialect.words;
+    const statements = this.#database.dialect.words.rollback(this.gid);
     await Promise.all(
       this.#begun().map(async ({ backend }) => {
         if (backend.isBroken || backend.transaction === 'idle') return;
         if (backend.isBusy) backend.terminate();
-        else await backend.run(rollback).catch(() => backend.terminate());
+        else await runAllOf(backend, statements).catch(() => backend.terminate());
       }),
     );
     this.#leave(false);
@@ -171,13 +220,13 @@ export class Transaction {
   async #commitWriters(writers: readonly Backend[]): Promise<void> {
     const { words } = this.#database.dialect;
     if (writers.length > 1) {
-      await this.#database.twoPhase.commit(writers);
+      await this.#database.twoPhase.commit(writers, this.gid);
       return;
     }
     const writer = writers[0];
     if (writer === undefined) return;
     try {
-      await writer.run(words.commit);
+      await runTogether(writer, words.commit(this.gid));
     } catch (thrown) {
       if (thrown instanceof ServerFailure && !writer.isBroken) throw thrown;
       throw new OperatingError(
@@ -192,9 +241,11 @@ export class Transaction {
   }
 
   async #endReaders(writers: readonly Participant[]): Promise<void> {
-    const { commit } = this.#database.dialect.words;
+    const statements = this.#database.dialect.words.commit(this.gid);
     const readers = this.#begun().filter((participant) => !writers.includes(participant));
-    await Promise.all(readers.map(({ backend }) => backend.run(commit).catch(() => backend.terminate())));
+    await Promise.all(
+      readers.map(({ backend }) => runTogether(backend, statements).catch(() => backend.terminate())),
+    );
   }
 
   #begun(): Participant[] {
@@ -219,7 +270,11 @@ export class Transaction {
   #requireSavepoint(name: string): void {
     const { words } = this.#database.dialect;
     if (this.#savepoints.includes(words.savepoint(name))) return;
-    this.isFailed = true;
-    throw new OperatingError('no-transaction', `savepoint "${name}" does not exist`, { sqlstate: '3B001' });
+    this.isFailed = this.#database.dialect.manners.anyErrorFailsTransaction;
+    throw unknownSavepoint(name);
   }
+}
+
+export function unknownSavepoint(name: string): OperatingError {
+  return new OperatingError('no-transaction', `savepoint "${name}" does not exist`, { sqlstate: '3B001' });
 }

@@ -67,12 +67,16 @@ export class Analysis {
     if ((select.op ?? 'SETOP_NONE') !== 'SETOP_NONE') return this.#setOperation(select, inner);
     const level = this.level(select, inner);
     if (level.shape.type === 'spread') distributes(select, level, this.statement);
-    return { shape: level.shape, outputs: outputsOf(select, level), facts: level.facts };
+    return {
+      shape: level.shape,
+      outputs: outputsOf(select, level, this.statement.dialect),
+      facts: level.facts,
+    };
   }
 
   /** One SELECT or VALUES, up to and without its grouping, sorting and limits. */
   level(select: SelectStmt, env: Env): Level {
-    const scope = new Scope(env.scope);
+    const scope = new Scope(env.scope, this.statement.dialect.fold);
     const facts = new Facts(env.facts);
     const { reader, handled, semijoins } = this.conditions(scope, env);
     const trees = (select.fromClause ?? []).map((item) => this.from.read(item, scope, facts, reader, env));

@@ -20,10 +20,40 @@ export const TYPE = {
   uuid: 2950,
 } as const;
 
+/** Key types by the oid of the column's type. */
+const KEY_TYPES: Readonly<Record<number, KeyType>> = {
+  [TYPE.int8]: 'integer',
+  [TYPE.int2]: 'integer',
+  [TYPE.int4]: 'integer',
+  [TYPE.text]: 'text',
+  [TYPE.varchar]: 'text',
+  [TYPE.bpchar]: 'bpchar',
+  [TYPE.uuid]: 'uuid',
+  [TYPE.numeric]: 'numeric',
+  [TYPE.date]: 'date',
+  [TYPE.timestamp]: 'timestamp',
+  [TYPE.timestamptz]: 'timestamptz',
+  [TYPE.bytea]: 'bytes',
+};
+
+export function keyTypeOf(typeOid: number): KeyType | undefined {
+  return KEY_TYPES[typeOid];
+}
+
 export interface KeyText {
   readonly text: string;
   readonly typeOid: number;
 }
+
+const ASSUMED: Partial<Record<KeyType, number>> = {
+  text: TYPE.text,
+  bpchar: TYPE.bpchar,
+  uuid: TYPE.uuid,
+  numeric: TYPE.numeric,
+  date: TYPE.date,
+  timestamp: TYPE.timestamp,
+  timestamptz: TYPE.timestamptz,
+};
 
 /** What an undeclared binary parameter is: the server takes it as the column's own type. An integer's width shows its type. */
 function assumedType(bytes: Buffer, keyType: KeyType): number {
@@ -33,7 +63,7 @@ function assumedType(bytes: Buffer, keyType: KeyType): number {
     case 'bytes':
       return TYPE.bytea;
     default:
-      return TYPE[keyType];
+      return ASSUMED[keyType] ?? 0;
   }
 }
 

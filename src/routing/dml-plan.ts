@@ -1,18 +1,19 @@
 import type { DeleteStmt, InsertStmt, Node, SelectStmt, UpdateStmt } from '@pgsql/types';
 import { unsupported } from '../lib/errors.js';
 import { namesOf, walk } from '../sql/postgres-tree.js';
+import type { Column, Table } from '../topology/keyspace.js';
 import { type Analysis, type Env, TOP } from './analysis.js';
-import { type Draft, placementOf, refuseHomeFunctions } from './draft.js';
-import { asksTheServer, type FunctionFacts, functionFacts } from './functions.js';
+import { type Draft, placementOf, refused, refuseHomeFunctions } from './draft.js';
 import { analyseInsert } from './insert-plan.js';
 import { analyseDelete, analyseUpdate, hasModification, type Modification } from './modify-plan.js';
+import { Pace } from './pace.js';
 import type { Merge, Placement } from './plan.js';
-import { isSystemColumn } from './scope.js';
 import type { Shape } from './shape.js';
 import { planSpread } from './spread-plan.js';
+import type { FunctionFacts } from './sql-dialect.js';
 
 /** Rows of RETURNING, one shard after the other. */
-const CONCATENATED: Merge = {
+export const CONCATENATED: Merge = {
   output: [{ type: 'rest', from: 0 }],
   groupBy: undefined,
   distinct: false,
@@ -34,9 +35,13 @@ export function planDml(node: Node, analysis: Analysis): Draft | undefined {
   return undefined;
 }
 
+function functionsIn(tree: unknown, analysis: Analysis): FunctionFacts {
+  return analysis.statement.dialect.functionFacts(tree, analysis.statement.keyspace);
+}
+
 function planSelect(select: SelectStmt, analysis: Analysis): Draft {
-  const functions = functionFacts(select, analysis.statement.keyspace);
-  if (select.intoClause !== undefined) return planInto(select, analysis);
+  const functions = functionsIn(select, analysis);
+  if (select.intoClause !== undefined) return analysis.statement.dialect.planInto(select, analysis);
   const isWrite = functions.writes || hasModification(select) || (select.lockingClause ?? []).length > 0;
   const access = isWrite ? 'write' : 'read';
   const session = functions.pin === undefined ? undefined : ({ type: 'pin', reason: functions.pin } as const);
@@ -44,14 +49,16 @@ function planSelect(select: SelectStmt, analysis: Analysis): Draft {
   const isSetOperation = (select.op ?? 'SETOP_NONE') !== 'SETOP_NONE';
   const level = isSetOperation ? undefined : analysis.level(select, inside.env);
   const shape = withModifying(level?.shape ?? analysis.query(select, TOP).shape, inside.shape);
-  const { usesSharded } = analysis.statement;
+  const { usesSharded, dialect, keyspace } = analysis.statement;
+  const isTraceless = access === 'read' && session === undefined && dialect.leavesNoTrace(select, keyspace);
+  const pace = isTraceless ? { pace: new Pace() } : {};
   const placement = placementOf(shape, functions);
   if (placement !== undefined) {
-    const asks = placement.type === 'anywhere' && (asksTheServer(select) || isWrite);
-    return { access, session, placement: asks ? { type: 'home' } : placement, usesSharded };
+    const asks = placement.type === 'anywhere' && (dialect.asksTheServer(select) || isWrite);
+    return { access, session, placement: asks ? { type: 'home' } : placement, usesSharded, ...pace };
   }
   refuseHomeFunctions(functions);
-  refuseSystemColumns(select);
+  refuseSystemColumns(select, analysis);
   const spread = shape as Shape & { type: 'spread' };
   return {
     access,
@@ -59,6 +66,7 @@ function planSelect(select: SelectStmt, analysis: Analysis): Draft {
     placement: severalShards(spread),
     ...planSpread(select, { ...level!, shape }, analysis.statement),
     usesSharded,
+    ...pace,
   };
 }
 
@@ -81,44 +89,40 @@ function severalShards(shape: Shape & { type: 'spread' }): Placement {
     : { type: 'keys', keyType: shape.keyType, keys: shape.pins };
 }
 
-function planInto(select: SelectStmt, analysis: Analysis): Draft {
-  const { shape } = analysis.query({ ...select, intoClause: undefined } as unknown as SelectStmt, TOP);
-  if (shape.type === 'spread' || shape.type === 'pinned')
-    throw unsupported('SELECT INTO from sharded tables', 'Create the table first, then insert into it.');
-  if (
-    select.intoClause?.rel !== undefined &&
-    analysis.statement.find(select.intoClause.rel)?.placement === 'sharded'
-  )
-    throw unsupported('SELECT INTO a sharded table', 'Use CREATE TABLE and INSERT.');
-  const isTemporary = select.intoClause?.rel?.relpersistence === 't';
-  return {
-    access: 'ddl',
-    placement: { type: 'home' },
-    session: isTemporary ? { type: 'pin', reason: 'temporary table' } : undefined,
-  };
-}
-
 function planInsert(statement: InsertStmt, analysis: Analysis): Draft {
-  const functions = functionFacts(statement, analysis.statement.keyspace);
-  const { table, shape, rows } = analyseInsert(statement, analysis, TOP);
+  const functions = functionsIn(statement, analysis);
+  const { table, shape, rows, numbers, given, byHand } = analyseInsert(statement, analysis, TOP);
   const { usesSharded } = analysis.statement;
+  const givenNumbers = byHand === undefined ? {} : { givenNumbers: byHand };
+  if (numbers !== undefined)
+    return {
+      ...givenNumbers,
+      access: 'write',
+      placement: refused(numbers.error),
+      numbers: numbers.place,
+      usesSharded: table?.placement === 'sharded',
+      writesReference: table?.placement === 'reference',
+    };
+  const givenValues = { ...(given === undefined ? {} : { mustBeGiven: given }), ...givenNumbers };
   const returning = statement.returningClause === undefined ? undefined : CONCATENATED;
-  if (table?.placement === 'reference') return planReferenceWrite(table.name, shape, functions, statement);
+  if (table?.placement === 'reference')
+    return { ...planReferenceWrite(table, shape, functions, statement), ...givenValues };
   if (rows !== undefined && table?.key !== undefined) {
     refuseHomeFunctions(functions);
-    const { maxLength, type } = table.key;
+    const { maxLength, bounds, type } = table.key;
     const placement: Placement = {
       type: 'rows',
       keyType: type,
       rows,
       ...(maxLength === undefined ? {} : { maxLength }),
+      ...(bounds === undefined ? {} : { bounds }),
     };
-    return { access: 'write', placement, merge: returning, usesSharded };
+    return { access: 'write', placement, merge: returning, usesSharded, ...givenValues };
   }
   const placement = placementOf(shape, functions);
-  if (placement !== undefined) return { access: 'write', placement, usesSharded };
+  if (placement !== undefined) return { access: 'write', placement, usesSharded, ...givenValues };
   refuseHomeFunctions(functions);
-  refuseSystemColumns(statement);
+  refuseSystemColumns(statement, analysis);
   const recipe = { tree: { InsertStmt: statement }, isChanged: false, target: undefined };
   return {
     access: 'write',
@@ -135,10 +139,10 @@ function planChange(
   found: Modification,
   analysis: Analysis,
 ): Draft {
-  const functions = functionFacts(statement, analysis.statement.keyspace);
+  const functions = functionsIn(statement, analysis);
   const { shape, table, alias } = found;
   const { usesSharded } = analysis.statement;
-  if (table?.placement === 'reference') return planReferenceWrite(table.name, shape, functions, statement);
+  if (table?.placement === 'reference') return planReferenceWrite(table, shape, functions, statement);
   const placement = placementOf(shape, functions);
   if (placement !== undefined)
     return {
@@ -147,7 +151,8 @@ function planChange(
       usesSharded,
     };
   refuseHomeFunctions(functions);
-  refuseSystemColumns(statement);
+  refuseSystemColumns(statement, analysis);
+  refuseLimited(statement, table!.name);
   const merge = statement.returningClause === undefined ? undefined : CONCATENATED;
   const recipe = { tree: node, isChanged: false, target: { table: table!, alias } };
   return {
@@ -159,8 +164,33 @@ function planChange(
   };
 }
 
+/** ON UPDATE CURRENT_TIMESTAMP gives each shard a time of its own. */
+function refuseUpdateDefaults(name: string, columns: readonly Column[], statement: object): void {
+  const { targetList, onConflictClause } = statement as {
+    targetList?: readonly Node[];
+    onConflictClause?: { targetList?: readonly Node[] };
+  };
+  const assigned = targetList ?? onConflictClause?.targetList;
+  const column = columns.find((candidate) => candidate.isUpdateVolatile === true);
+  if (assigned === undefined || column === undefined) return;
+  const isAssigned = assigned.some(
+    (target) => 'ResTarget' in target && target.ResTarget.name?.toLowerCase() === column.name.toLowerCase(),
+  );
+  if (!isAssigned)
+    throw unsupported(
+      `"${column.name}" of reference table "${name}" would get another time on each shard`,
+      `Give "${column.name}" a value in the statement.`,
+    );
+}
+
 /** Every shard runs the statement on its own copy, so it must do the same everywhere. */
-function planReferenceWrite(name: string, shape: Shape, functions: FunctionFacts, statement: object): Draft {
+function planReferenceWrite(
+  { name, columns }: Table,
+  shape: Shape,
+  functions: FunctionFacts,
+  statement: object,
+): Draft {
+  refuseUpdateDefaults(name, columns, statement);
   if (shape.type !== 'constant')
     throw unsupported(
       `a write to reference table "${name}" that reads tables which not every shard has whole`,
@@ -172,7 +202,7 @@ function planReferenceWrite(name: string, shape: Shape, functions: FunctionFacts
       'Compute the value in the application and pass it.',
     );
   }
-  walk(statement, (kind, node) => {
+  walk({ SelectStmt: statement }, (kind, node) => {
     if (kind !== 'SelectStmt' || (node['limitCount'] === undefined && node['distinctClause'] === undefined))
       return undefined;
     throw unsupported(
@@ -197,7 +227,7 @@ function planMergeStatement(node: Node, analysis: Analysis): Draft {
   });
   if (hasShared)
     throw unsupported('MERGE on sharded or reference tables', 'Use INSERT … ON CONFLICT DO UPDATE.');
-  functionFacts(node, analysis.statement.keyspace);
+  functionsIn(node, analysis);
   return { access: 'write', placement: { type: 'home' } };
 }
 
@@ -223,12 +253,22 @@ function notReference(shape: Shape, placement: string | undefined, name: string 
   return shape;
 }
 
+/** UPDATE and DELETE of MySQL may have ORDER BY and LIMIT, which say which rows: of all of them, not of each shard. */
+function refuseLimited(statement: object, table: string): void {
+  const { limitCount, sortClause } = statement as { limitCount?: unknown; sortClause?: unknown };
+  if (limitCount === undefined && sortClause === undefined) return;
+  throw unsupported(
+    `UPDATE or DELETE with ORDER BY or LIMIT on rows of "${table}" on several shards`,
+    'Give the shard key one value in WHERE.',
+  );
+}
+
 /** They say where on a shard a row lies, which means nothing for rows of several shards. */
-function refuseSystemColumns(tree: unknown): void {
+function refuseSystemColumns(tree: unknown, analysis: Analysis): void {
   walk(tree, (kind, node) => {
     if (kind !== 'ColumnRef') return undefined;
     const name = namesOf(node['fields'] as Node[]).at(-1) ?? '';
-    if (isSystemColumn(name))
+    if (analysis.statement.dialect.isSystemColumn(name))
       throw unsupported(
         `the system column ${name} of rows of several shards`,
         'Give the shard key one value in WHERE, or use the primary key.',

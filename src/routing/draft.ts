@@ -1,9 +1,9 @@
 import type { Node } from '@pgsql/types';
 import { type OperatingError, unsupported } from '../lib/errors.js';
 import type { Table } from '../topology/keyspace.js';
-import type { FunctionFacts } from './functions.js';
 import type { Placement, Plan } from './plan.js';
 import type { Shape } from './shape.js';
+import type { FunctionFacts } from './sql-dialect.js';
 
 /** How to write the text that one shard runs, when the client's own will not do. */
 export interface Recipe {
@@ -13,6 +13,8 @@ export interface Recipe {
   readonly isChanged: boolean;
   /** The table that an UPDATE or DELETE changes, and the name that its columns go by. */
   readonly target: { readonly table: Table; readonly alias: string } | undefined;
+  /** What shards other than home run: without the tables that live at home alone. Home runs the client's own text. */
+  readonly elsewhere?: Node;
 }
 
 /** A plan in the making: what is left out has the usual value. */
@@ -30,6 +32,13 @@ export function completePlan(verb: string, draft: Draft): Plan {
     usesSharded: draft.usesSharded ?? false,
     writesReference: draft.writesReference ?? false,
     isOutsideTransaction: draft.isOutsideTransaction ?? false,
+    ...(draft.commitsBefore === undefined ? {} : { commitsBefore: draft.commitsBefore }),
+    ...(draft.usesSessionState === undefined ? {} : { usesSessionState: draft.usesSessionState }),
+    ...(draft.numbers === undefined ? {} : { numbers: draft.numbers }),
+    ...(draft.givenNumbers === undefined ? {} : { givenNumbers: draft.givenNumbers }),
+    ...(draft.mustBeGiven === undefined ? {} : { mustBeGiven: draft.mustBeGiven }),
+    ...(draft.incoming === undefined ? {} : { incoming: draft.incoming }),
+    ...(draft.pace === undefined ? {} : { pace: draft.pace }),
   };
 }
 
@@ -57,6 +66,11 @@ export function placementOf(shape: Shape, functions: FunctionFacts): Placement |
 /** Sequences and locks live on the home shard, so a statement on another shard must not call them. */
 export function refuseHomeFunctions(functions: FunctionFacts): void {
   if (functions.home === undefined) return;
+  if (functions.home.startsWith('@'))
+    throw unsupported(
+      `the user variable ${functions.home} in a statement on sharded tables: it lives in one server's session`,
+      'Pass its value as a literal or a parameter.',
+    );
   const isSequence = /val$/.test(functions.home);
   throw unsupported(
     `${functions.home}() in a statement on sharded tables would be asked of each shard on its own`,

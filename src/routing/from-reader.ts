@@ -6,16 +6,19 @@ import type { Analysis, Env } from './analysis.js';
 import type { ConditionReader } from './conditions.js';
 import { Facts } from './facts.js';
 import { columnBelow, type FromTree, namesBelow } from './from-tree.js';
-import { isSystemColumn, keyTypeOf, namedColumns, Scope, type ScopeColumn, type Source } from './scope.js';
+import { type Fold, namedColumns, Scope, type ScopeColumn, type Source } from './scope.js';
 import { CONSTANT, type Shape } from './shape.js';
+import type { SqlDialect } from './sql-dialect.js';
 
 /** Reads FROM clauses: which names they bring, and what their joins say. */
 export class FromReader {
   readonly #analysis: Analysis;
+  readonly #fold: Fold;
   #tables = 0;
 
   constructor(analysis: Analysis) {
     this.#analysis = analysis;
+    this.#fold = analysis.statement.dialect.fold;
   }
 
   /** Adds one FROM item to `scope` and what its joins say to `facts`. */
@@ -64,13 +67,13 @@ export class FromReader {
       // Names given to the reference go over those given to the WITH query.
       const given = namesOf(cte.cte.aliascolnames).map((own, index) => names[index] ?? own);
       const columns =
-        inner.outputs && namedColumns(inner.outputs, given.length > names.length ? given : names);
+        inner.outputs && namedColumns(inner.outputs, this.#fold, given.length > names.length ? given : names);
       return this.#leaf({ alias, schema: undefined, columns, table: undefined }, inner.shape, scope, facts);
     }
     const { shape, columns, table } = this.#tableRows(range);
     const schema = range.alias === undefined ? table?.schema : undefined;
     return this.#leaf(
-      { alias, schema, columns: columns && namedColumns(columns, names), table },
+      { alias, schema, columns: columns && namedColumns(columns, this.#fold, names), table },
       shape,
       scope,
       facts,
@@ -97,8 +100,7 @@ export class FromReader {
     const number = ++this.#tables;
     const columns = new Map<string, ScopeColumn>();
     for (const column of table.columns) {
-      // Texts that differ may be equal there, so equality says nothing of where rows are.
-      const keyType = column.isLooselyEqual === true ? undefined : keyTypeOf(column.typeOid);
+      const keyType = this.#analysis.statement.dialect.keyTypeOf(column);
       columns.set(column.name, {
         id: keyType === undefined ? undefined : `${number}.${column.name}`,
         keyType,
@@ -136,7 +138,7 @@ export class FromReader {
       {
         alias,
         schema: undefined,
-        columns: inner.outputs && namedColumns(inner.outputs, names),
+        columns: inner.outputs && namedColumns(inner.outputs, this.#fold, names),
         table: undefined,
       },
       inner.shape,
@@ -146,12 +148,14 @@ export class FromReader {
   }
 
   #lateral(select: SelectStmt, known: readonly Source[], scope: Scope, facts: Facts, env: Env): Shape {
-    const visible = new Scope(scope.outer);
+    const visible = new Scope(scope.outer, this.#fold);
     visible.sources.push(...known);
     for (const [name, column] of scope.merged) visible.merged.set(name, column);
     const keys = known.flatMap((source) => {
       const column =
-        source.table?.key === undefined ? undefined : source.columns?.get(source.table.key.column);
+        source.table?.key === undefined
+          ? undefined
+          : source.columns?.get(this.#fold(source.table.key.column));
       return column?.id === undefined ? [] : [column.id];
     });
     const inner = this.#analysis.query(select, {
@@ -187,7 +191,7 @@ export class FromReader {
       env,
     );
     const merged = new Map([...left.merged, ...right.merged]);
-    for (const name of sharedNames(join, left, right)) {
+    for (const name of sharedNames(join, left, right, this.#analysis.statement.dialect)) {
       const [a, b] = [columnBelow(left, name), columnBelow(right, name)];
       if (!isFull && a?.id !== undefined && b?.id !== undefined && a.keyType === b.keyType)
         inside.addEqual(a.id, b.id);
@@ -211,9 +215,9 @@ export class FromReader {
   }
 }
 
-function sharedNames(join: JoinExpr, left: FromTree, right: FromTree): string[] {
-  if (join.isNatural !== true) return namesOf(join.usingClause);
+function sharedNames(join: JoinExpr, left: FromTree, right: FromTree, dialect: SqlDialect): string[] {
+  if (join.isNatural !== true) return namesOf(join.usingClause).map(dialect.fold);
   const [a, b] = [namesBelow(left), namesBelow(right)];
   if (a === undefined || b === undefined) return [];
-  return [...a].filter((name) => b.has(name) && !isSystemColumn(name));
+  return [...a].filter((name) => b.has(name) && !dialect.isSystemColumn(name));
 }

@@ -1,11 +1,11 @@
 import type { FuncCall, Node, SelectStmt } from '@pgsql/types';
 import { unsupported } from '../lib/errors.js';
-import { functionNameOf, plainTypeOf, walk } from '../sql/postgres-tree.js';
+import { copyTree, functionNameOf, plainTypeOf, walk } from '../sql/postgres-tree.js';
 import type { Level } from './analysis.js';
 import type { Recipe } from './draft.js';
-import { columnsIn, enumLabels, hasByteOrder, limitSource, sortItems } from './order.js';
-import { targetName } from './output-name.js';
-import type { Merge, MergeCast, MergeColumn, MergeOrder } from './plan.js';
+import { planHaving } from './having-plan.js';
+import { columnsIn, enumLabels, isWeighed, limitSource, sortItems, textOrder } from './order.js';
+import type { Merge, MergeCast, MergeColumn, MergeOrder, TextWeight } from './plan.js';
 import { groupExpression, hasAggregate, isStar, targetOf } from './spread-select.js';
 import type { Statement } from './statement.js';
 
@@ -17,12 +17,6 @@ export function planGroups(
   level: Level,
   statement: Statement,
 ): { merge: Merge; recipe: Recipe } {
-  if (select.havingClause !== undefined) {
-    throw unsupported(
-      'HAVING over groups of several shards',
-      'Group by the shard key too, or filter in the application.',
-    );
-  }
   const clause = select.distinctClause ?? [];
   if (clause.length > 1 || (clause.length === 1 && Object.keys(clause[0]!).length > 0))
     throw unsupported('DISTINCT ON with groups over several shards');
@@ -34,15 +28,14 @@ export function planGroups(
       'Name the columns, or group by the shard key.',
     );
   const output = targets.map((target) => parts.columnOf(targetOf(target)!.val));
+  const having = planHaving(select, level, statement, parts);
   const orderBy = sortItems(select, statement).map((item): MergeOrder => {
     const node = item.target === undefined ? item.node : targetOf(targets[item.target])?.val;
     if (node === undefined)
       throw unsupported(`ORDER BY position ${item.target! + 1}, which is not in the select list`);
     const value = parts.columnOf(node);
     const byteOrder =
-      value.type === 'pass'
-        ? hasByteOrder(node, level, statement, 'ORDER BY')
-        : 'byteOrder' in value && value.byteOrder;
+      value.type === 'pass' ? parts.orderOf(node, value.column) : 'byteOrder' in value && value.byteOrder;
     return {
       column: value.type === 'pass' ? value.column : -1,
       descending: item.descending,
@@ -51,19 +44,36 @@ export function planGroups(
       value,
     };
   });
+  if (clause.length > 0)
+    for (const [index, made] of output.entries())
+      if (made.type === 'pass') parts.tellApart(targetOf(targets[index])!.val, made.column);
   const merge: Merge = {
     output,
-    names: targets.map(targetName),
+    names: targets.map(statement.dialect.targetName),
     groupBy: parts.groupBy,
     enums: parts.enums,
+    ...(parts.weights.size === 0 ? {} : { weights: parts.weights }),
     distinct: clause.length > 0,
+    ...(having.merged === undefined ? {} : { having: having.merged }),
     orderBy,
     limit: limitSource(select.limitCount, statement),
     offset: limitSource(select.limitOffset, statement),
   };
-  const { sortClause: _s, limitCount: _c, limitOffset: _o, distinctClause: _d, ...rest } = select;
+  const {
+    sortClause: _s,
+    limitCount: _c,
+    limitOffset: _o,
+    distinctClause: _d,
+    havingClause: _h,
+    ...rest
+  } = select;
   const changed: SelectStmt = { ...rest, targetList: parts.targets, limitOption: 'LIMIT_OPTION_DEFAULT' };
-  if (parts.groupExpressions.length > 0) changed.groupClause = parts.groupExpressions;
+  if (having.shards !== undefined) changed.havingClause = having.shards;
+  // Two placeholders without numbers are never known to be the same, so groups are named by their position.
+  if (parts.groupExpressions.length > 0)
+    changed.groupClause = statement.dialect.ordersParameters
+      ? parts.groupBy.map((column): Node => ({ A_Const: { ival: { ival: column + 1 } } }))
+      : parts.groupExpressions;
   return { merge, recipe: { tree: { SelectStmt: changed }, isChanged: true, target: undefined } };
 }
 
@@ -73,6 +83,7 @@ class Parts {
   readonly groupExpressions: Node[];
   readonly groupBy: readonly number[];
   readonly enums = new Map<number, readonly string[]>();
+  readonly weights = new Map<number, TextWeight>();
   readonly #keys: string[] = [];
   readonly #groupKeys: ReadonlySet<string>;
   readonly #level: Level;
@@ -90,14 +101,35 @@ class Parts {
         );
       return expression;
     });
-    refuseLooseText(this.groupExpressions, level);
     this.#groupKeys = new Set(this.groupExpressions.map((node) => this.#keyOf(node)));
     this.groupBy = this.groupExpressions.map((node) => this.#add(node));
+    for (const [index, node] of this.groupExpressions.entries()) this.tellApart(node, this.groupBy[index]!);
+  }
+
+  /** Texts that differ may be equal to the database: so that two shards do not make two groups of one. */
+  tellApart(node: Node, column: number): void {
+    if (isWeighed(node, this.#level, this.#statement)) this.#weigh(node, column, 'of a group');
+    else refuseLooseText([node], this.#level, this.#statement);
+  }
+
+  /** Does a text of the group that is ordered by compare as bytes? Where it cannot be told, its weights are asked for. */
+  orderOf(node: Node, column: number): boolean {
+    const order = textOrder(node, this.#level, this.#statement, 'ORDER BY');
+    if (order.isWeighed) this.#weigh(node, column, 'of a group');
+    return order.byteOrder;
+  }
+
+  /** Rows of a group differ in no more than what its texts leave open, so that an aggregate chooses one. */
+  #weigh(text: Node, column: number, what: 'of a group' | 'aggregate'): void {
+    if (this.weights.has(column)) return;
+    const { weight, blank } = this.#statement.dialect.weightsOf(text);
+    const chosen = (node: Node) => this.#add(what === 'aggregate' ? node : aggregateOf('min', node));
+    this.weights.set(column, { weight: chosen(weight), blank: chosen(blank) });
   }
 
   /** How the value of a target or ORDER BY expression is made from what shards send. */
   columnOf(node: Node): MergeColumn {
-    if (this.#isOfGroup(node)) return { type: 'pass', column: this.#add(node) };
+    if (this.isOfGroup(node)) return { type: 'pass', column: this.#add(node) };
     if ('FuncCall' in node) return this.#aggregate(node.FuncCall, node);
     if ('TypeCast' in node && node.TypeCast.arg !== undefined) {
       const cast = plainTypeOf(node.TypeCast.typeName);
@@ -157,12 +189,13 @@ class Parts {
       case 'sum':
         return { type: 'sum', column: this.#add(node) };
       case 'min':
-      case 'max':
-        return {
-          type: name,
-          column: this.#add(node),
-          byteOrder: hasByteOrder(call.args![0]!, this.#level, this.#statement, name),
-        };
+      case 'max': {
+        this.#refuseOtherForm(name, call.args![0]!);
+        const order = textOrder(call.args![0]!, this.#level, this.#statement, name);
+        const column = this.#add(node);
+        if (order.isWeighed) this.#weigh(node, column, 'aggregate');
+        return { type: name, column, byteOrder: order.byteOrder };
+      }
       case 'bool_and':
       case 'every':
         return { type: 'bool-and', column: this.#add(node) };
@@ -173,6 +206,7 @@ class Parts {
           type: 'avg',
           sum: this.#add(renamedCall(call, 'sum')),
           count: this.#add(renamedCall(call, 'count')),
+          ...(this.#statement.dialect.typesAverages ? {} : { like: this.#add(node) }),
         };
       default:
         throw unsupported(
@@ -182,8 +216,21 @@ class Parts {
     }
   }
 
+  #refuseOtherForm(name: string, argument: Node): void {
+    if ('A_Expr' in argument) return;
+    const { dialect } = this.#statement;
+    const odd = columnsIn(argument, this.#level).find(
+      (found) => found?.column !== undefined && dialect.isShownOtherwise(found.column),
+    );
+    if (odd === undefined) return;
+    throw unsupported(
+      `${name}() of "${odd.column!.name}", whose type is ${odd.column!.type}, over several shards`,
+      `Write ${name}("${odd.column!.name}" + 0), or give the shard key one value.`,
+    );
+  }
+
   /** Made of group expressions and constants only: any row of the group gives it. */
-  #isOfGroup(node: Node): boolean {
+  isOfGroup(node: Node): boolean {
     if (hasAggregate(node, this.#statement)) return false;
     let isCovered = true;
     const visit = (tree: Node): void => {
@@ -199,6 +246,16 @@ class Parts {
     return isCovered;
   }
 
+  /** Where HAVING may only name what is selected, group expressions go by their names. */
+  asSent(node: Node): Node {
+    if (!this.#statement.dialect.seesOutputNamesInExpressions) return node;
+    return copyTree({ node }, (inner) => {
+      const index = this.#groupKeys.has(this.#keyOf(inner)) ? this.#add(inner) : -1;
+      if (index === -1) return undefined;
+      return { ColumnRef: { fields: [{ String: { sval: nameOf(index) } }] } };
+    }).node;
+  }
+
   #add(node: Node): number {
     const key = this.#keyOf(node);
     const known = this.#keys.indexOf(key);
@@ -211,7 +268,7 @@ class Parts {
       this.#statement,
     );
     if (labels !== undefined) this.enums.set(this.targets.length, labels);
-    this.targets.push({ ResTarget: { name: `ringferry_${this.targets.length + 1}`, val: node } });
+    this.targets.push({ ResTarget: { name: nameOf(this.targets.length), val: node } });
     return this.targets.length - 1;
   }
 
@@ -240,15 +297,31 @@ function withCast(column: MergeColumn, cast: MergeCast): MergeColumn {
   return column;
 }
 
+function nameOf(column: number): string {
+  return `ringferry_${column + 1}`;
+}
+
+function aggregateOf(name: string, argument: Node): Node {
+  return { FuncCall: { funcname: [{ String: { sval: name } }], args: [argument] } };
+}
+
 function renamedCall(call: FuncCall, name: string): Node {
   return { FuncCall: { ...call, funcname: [{ String: { sval: name } }] } };
 }
 
-export function refuseLooseText(expressions: readonly Node[], level: Level): void {
-  const loose = columnsIn(expressions, level).find((column) => column?.column?.isLooselyEqual === true);
-  if (loose === undefined) return;
-  throw unsupported(
-    `grouping by "${loose.column?.name}", whose collation takes different texts as equal, over several shards`,
-    'Group by "column" COLLATE "C".',
-  );
+/** Texts that differ may be one group to the database; two shards would make two of it. */
+export function refuseLooseText(expressions: readonly Node[], level: Level, statement: Statement): void {
+  const { dialect } = statement;
+  for (const item of expressions) {
+    const expression = targetOf(item)?.val ?? item;
+    const columns = columnsIn(expression, level).map((column) => column?.column);
+    if (!dialect.isLoose(expression, columns)) continue;
+    const loose = columns.find((column) => column?.isLooselyEqual === true)?.name;
+    throw unsupported(
+      loose === undefined
+        ? 'grouping by an expression whose texts may be equal although they differ, over several shards'
+        : `grouping by "${loose}", whose collation takes different texts as equal, over several shards`,
+      `Group by "column" ${dialect.advice.byteOrder}.`,
+    );
+  }
 }

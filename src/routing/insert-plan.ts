@@ -4,15 +4,25 @@ import { namesOf, rangeVarName } from '../sql/postgres-tree.js';
 import type { Column, Table } from '../topology/keyspace.js';
 import type { Analysis, Env } from './analysis.js';
 import { Facts } from './facts.js';
+import {
+  checkSequences,
+  isStarTarget,
+  isValues,
+  type Numbering,
+  numberedColumn,
+  selectOf,
+  sequencedColumn,
+} from './insert-numbers.js';
 import { keySourceOf } from './key-source.js';
 import { refuseView } from './modify-plan.js';
 import type { KeySource } from './plan.js';
 import { namedColumns, Scope } from './scope.js';
 import { CONSTANT, isSameSource, type Shape, tablesOf, withSubselect } from './shape.js';
 import { distributes, isKey, outputsOf } from './spread-select.js';
+import type { SqlDialect } from './sql-dialect.js';
 
 /** An analysed INSERT. */
-export interface Insertion {
+export interface Insertion extends Numbering {
   readonly table: Table | undefined;
   /** Where the rest of the statement can be computed. */
   readonly shape: Shape;
@@ -38,8 +48,24 @@ export function analyseInsert(statement: InsertStmt, analysis: Analysis, env: En
       shape: withSubselect(homeInsert(statement, table.name, analysis, inside.env), inside.shape),
       rows: undefined,
     };
-  const columns = insertedColumns(statement, table);
-  checkSequences(statement, table, columns);
+  const { dialect } = analysis.statement;
+  const columns = insertedColumns(statement, table, dialect);
+  const numbering = dialect.numbersNullAndZero
+    ? numberedColumn(statement, table, columns, analysis)
+    : sequencedColumn(statement, table, columns, dialect);
+  if (numbering?.numbers !== undefined) return { table, shape: CONSTANT, rows: undefined, ...numbering };
+  if (numbering === undefined) checkSequences(statement, table, columns, dialect);
+  const inserted = analyseRows(statement, table, columns, analysis, inside);
+  return { ...inserted, ...numbering };
+}
+
+function analyseRows(
+  statement: InsertStmt,
+  table: Table,
+  columns: readonly (Column | undefined)[],
+  analysis: Analysis,
+  inside: { env: Env; shape: Shape },
+): Insertion {
   if (table.placement === 'reference') {
     const shape = analysis.subselects({ ...statement, withClause: undefined }, CONSTANT, inside.env);
     const select = selectOf(statement);
@@ -51,7 +77,7 @@ export function analyseInsert(statement: InsertStmt, analysis: Analysis, env: En
           : analysis.query(select, inside.env).shape;
     return { table, shape: withSubselect(withSubselect(shape, rows), inside.shape), rows: undefined };
   }
-  checkConflict(statement, table);
+  checkConflict(statement, table, analysis.statement.dialect);
   const select = selectOf(statement);
   if (select === undefined) throw missingKey(table);
   const keyAt = columns.findIndex((column) => column?.name === table.key!.column);
@@ -64,22 +90,6 @@ export function analyseInsert(statement: InsertStmt, analysis: Analysis, env: En
   };
 }
 
-function selectOf(statement: InsertStmt): SelectStmt | undefined {
-  return statement.selectStmt !== undefined && 'SelectStmt' in statement.selectStmt
-    ? statement.selectStmt.SelectStmt
-    : undefined;
-}
-
-function isValues(select: SelectStmt): boolean {
-  return (
-    (select.valuesLists ?? []).length > 0 &&
-    select.withClause === undefined &&
-    select.sortClause === undefined &&
-    select.limitCount === undefined &&
-    select.limitOffset === undefined
-  );
-}
-
 function homeInsert(statement: InsertStmt, name: string, analysis: Analysis, env: Env): Shape {
   const select = selectOf(statement);
   let shape: Shape = { type: 'home', table: name };
@@ -89,43 +99,13 @@ function homeInsert(statement: InsertStmt, name: string, analysis: Analysis, env
 }
 
 /** The columns that values are given for, in order; undefined for names that the table does not have. */
-function insertedColumns(statement: InsertStmt, table: Table): (Column | undefined)[] {
+function insertedColumns(statement: InsertStmt, table: Table, { fold }: SqlDialect): (Column | undefined)[] {
   if ((statement.cols ?? []).length === 0) return [...table.columns];
   return (statement.cols ?? []).map((target) =>
-    'ResTarget' in target ? table.columns.find((column) => column.name === target.ResTarget.name) : undefined,
+    'ResTarget' in target
+      ? table.columns.find((column) => fold(column.name) === fold(target.ResTarget.name ?? ''))
+      : undefined,
   );
-}
-
-/** Each shard's sequence counts on its own, so ids that it fills in would be given twice. */
-function checkSequences(statement: InsertStmt, table: Table, columns: readonly (Column | undefined)[]): void {
-  const select = selectOf(statement);
-  const rows =
-    select === undefined
-      ? []
-      : (select.valuesLists ?? []).map((list) => ('List' in list ? (list.List.items ?? []) : []));
-  const targets = select?.targetList ?? [];
-  const given = rows.length === 0 && !targets.some(isStarTarget) ? targets.length : columns.length;
-  for (const column of table.columns) {
-    if (!column.isSequenceFilled && !(table.placement === 'reference' && column.isDefaultVolatile === true))
-      continue;
-    const at = columns.indexOf(column);
-    const isLeftOut =
-      select === undefined ||
-      at === -1 ||
-      at >= given ||
-      rows.some((row) => row[at] === undefined || 'SetToDefault' in row[at]);
-    if (!isLeftOut) continue;
-    if (!column.isSequenceFilled) {
-      throw unsupported(
-        `"${column.name}" of reference table "${table.name}" would get another default on each shard`,
-        `Give "${column.name}" a value in the INSERT.`,
-      );
-    }
-    throw unsupported(
-      `"${column.name}" of "${table.name}" is filled by a sequence of each shard, which would give the same number twice`,
-      `Give "${column.name}" a value in the INSERT (SELECT nextval(…) goes to the home shard), or make it a uuid with DEFAULT gen_random_uuid().`,
-    );
-  }
 }
 
 function missingKey(table: Table): OperatingError {
@@ -160,7 +140,13 @@ function insertValues(
       'Give it a literal or a parameter; compute the value in the application.',
     );
   });
-  const { env } = targetEnv(statement, table, inside.env, rows.length === 1 ? rows[0] : undefined);
+  const { env } = targetEnv(
+    statement,
+    table,
+    inside.env,
+    rows.length === 1 ? rows[0] : undefined,
+    analysis.statement.dialect,
+  );
   const { withClause: _w, ...rest } = statement;
   const inner = withSubselect(analysis.subselects(rest, CONSTANT, env), inside.shape);
   if (inner.type === 'constant')
@@ -190,8 +176,14 @@ function insertValues(
 }
 
 /** RETURNING and ON CONFLICT see the target's columns, whose key is known when there is one row. */
-function targetEnv(statement: InsertStmt, table: Table, env: Env, key: KeySource | undefined): { env: Env } {
-  const scope = new Scope(env.scope);
+function targetEnv(
+  statement: InsertStmt,
+  table: Table,
+  env: Env,
+  key: KeySource | undefined,
+  { fold }: SqlDialect,
+): { env: Env } {
+  const scope = new Scope(env.scope, fold);
   const facts = new Facts(env.facts);
   const id = `insert.${table.key!.column}`;
   const columns = table.columns.map(
@@ -206,7 +198,7 @@ function targetEnv(statement: InsertStmt, table: Table, env: Env, key: KeySource
       ] as const,
   );
   const alias = statement.relation!.alias?.aliasname ?? statement.relation!.relname ?? '';
-  scope.sources.push({ alias, schema: undefined, columns: namedColumns(columns), table });
+  scope.sources.push({ alias, schema: undefined, columns: namedColumns(columns, fold), table });
   if (key !== undefined) facts.addPin(id, [key]);
   return { env: { ...env, scope, facts } };
 }
@@ -239,7 +231,7 @@ function insertSelect(
   if (level.shape.type === 'spread') {
     distributes(select, level, analysis.statement);
     const hasStar =
-      outputsOf(select, level) === undefined ||
+      outputsOf(select, level, analysis.statement.dialect) === undefined ||
       (select.targetList ?? []).slice(0, keyAt + 1).some((node) => isStarTarget(node));
     if (hasStar || value === undefined || !isKey(value, level) || level.shape.keyType !== table.key!.type)
       throw unsupported(
@@ -284,22 +276,13 @@ function pinnedValue(
     : undefined;
 }
 
-function isStarTarget(node: Node): boolean {
-  return (
-    'ResTarget' in node &&
-    node.ResTarget.val !== undefined &&
-    'ColumnRef' in node.ResTarget.val &&
-    namesOf(node.ResTarget.val.ColumnRef.fields).at(-1) === '*'
-  );
-}
-
 /** ON CONFLICT DO UPDATE may set the key only to that of the row that was to be inserted, which belongs here. */
-function checkConflict(statement: InsertStmt, table: Table): void {
+function checkConflict(statement: InsertStmt, table: Table, { fold }: SqlDialect): void {
   for (const target of statement.onConflictClause?.targetList ?? []) {
-    if (!('ResTarget' in target) || target.ResTarget.name !== table.key!.column) continue;
+    if (!('ResTarget' in target) || fold(target.ResTarget.name ?? '') !== fold(table.key!.column)) continue;
     const value = target.ResTarget.val;
     const names = value !== undefined && 'ColumnRef' in value ? namesOf(value.ColumnRef.fields) : [];
-    if (names.join('.') === `excluded.${table.key!.column}`) continue;
+    if (names[0] === 'excluded' && fold(names.at(-1) ?? '') === fold(table.key!.column)) continue;
     throw unsupported(
       `ON CONFLICT DO UPDATE of "${table.key!.column}", the shard key of "${table.name}"`,
       'Leave the shard key out of SET.',

@@ -3,9 +3,11 @@ import type { Template } from '../sql/postgres-template.js';
 import { plainTypeOf } from '../sql/postgres-tree.js';
 import type { KeyType } from '../topology/keyspace.js';
 import type { KeySource } from './plan.js';
+import type { SqlDialect } from './sql-dialect.js';
 
 /** Finds the literal of the text that a constant of the tree was read from. */
 export class LiteralIndex {
+  readonly dialect: SqlDialect;
   readonly #sql: string;
   readonly #byteStarts = new Map<number, number>();
   readonly #starts: readonly number[];
@@ -13,7 +15,8 @@ export class LiteralIndex {
   /** Literals whose values the plan depends on: they belong to the cache's key. */
   readonly read = new Set<number>();
 
-  constructor(sql: string, template: Template) {
+  constructor(sql: string, template: Template, dialect: SqlDialect) {
+    this.dialect = dialect;
     this.#sql = sql;
     this.#starts = template.starts;
     const isAscii = Buffer.byteLength(sql) === sql.length;
@@ -51,19 +54,6 @@ export class LiteralIndex {
   }
 }
 
-/** Casts that leave a value of the key's type as it is. */
-const KEEPING_CASTS: Readonly<Record<KeyType, readonly string[]>> = {
-  integer: ['int2', 'int4', 'int8'],
-  numeric: ['numeric'],
-  text: ['text', 'varchar'],
-  bpchar: ['text', 'varchar', 'bpchar'],
-  uuid: ['uuid'],
-  bytes: ['bytea'],
-  date: ['date'],
-  timestamp: ['timestamp'],
-  timestamptz: ['timestamptz'],
-};
-
 /** Where the value of an expression is found, if it is a literal, a parameter or NULL; `isArray` for the right side of `= ANY`. */
 export function keySourceOf(
   node: Node | undefined,
@@ -76,14 +66,15 @@ export function keySourceOf(
     return { type: 'parameter', index: (node.ParamRef.number ?? 1) - 1, array: isArray };
   if ('TypeCast' in node) {
     const cast = plainTypeOf(node.TypeCast.typeName);
-    if (cast === undefined || cast.isArray !== isArray || !KEEPING_CASTS[keyType].includes(cast.name))
+    if (cast === undefined || cast.isArray !== isArray || !literals.dialect.keepsKey(keyType, cast.name))
       return undefined;
     return keySourceOf(node.TypeCast.arg, keyType, literals, isArray);
   }
   if (!('A_Const' in node)) return undefined;
   const constant = node.A_Const;
   if (constant.isnull) return { type: 'null' };
-  if (constant.boolval !== undefined || constant.bsval !== undefined) return undefined;
+  if (constant.boolval !== undefined) return undefined;
+  if (constant.bsval !== undefined && !literals.dialect.takesBits(keyType)) return undefined;
   const found = literals.find(constant);
   if (found === undefined || (isArray && constant.sval === undefined)) return undefined;
   return isArray ? { type: 'literal', ...found, array: true } : { type: 'literal', ...found };

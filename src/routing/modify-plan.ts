@@ -6,7 +6,7 @@ import type { Analysis, Env, Level } from './analysis.js';
 import { Facts } from './facts.js';
 import { shapeOfTree } from './from-tree.js';
 import { keySourceOf } from './key-source.js';
-import { Scope } from './scope.js';
+import { type Fold, Scope } from './scope.js';
 import { isSameSource, joined, type Shape, withSubselect } from './shape.js';
 
 /** An analysed UPDATE or DELETE. */
@@ -59,7 +59,7 @@ function analyse(
   inside: Inside,
 ): Modification {
   const { env } = inside;
-  const scope = new Scope(env.scope);
+  const scope = new Scope(env.scope, analysis.statement.dialect.fold);
   const facts = new Facts(env.facts);
   const { reader, handled, semijoins } = analysis.conditions(scope, env);
   const target = analysis.from.read({ RangeVar: relation }, scope, facts, reader, {
@@ -99,9 +99,10 @@ export function refuseView(table: Table | undefined, relation: RangeVar, keyspac
 function checkKeyKept(targets: readonly Node[], found: Modification, analysis: Analysis): Shape {
   const key = found.table?.placement === 'sharded' ? found.table.key : undefined;
   if (key === undefined) return found.shape;
+  const { fold } = analysis.statement.dialect;
   for (const target of targets) {
-    if (!('ResTarget' in target) || target.ResTarget.name !== key.column) continue;
-    const assigned = assignedValue(target.ResTarget, found, key.column);
+    if (!('ResTarget' in target) || fold(target.ResTarget.name ?? '') !== fold(key.column)) continue;
+    const assigned = assignedValue(target.ResTarget, found, key.column, fold);
     if (assigned === 'itself') continue;
     const source = keySourceOf(assigned, key.type, analysis.statement.literals);
     const { shape } = found;
@@ -118,12 +119,17 @@ function checkKeyKept(targets: readonly Node[], found: Modification, analysis: A
   return found.shape;
 }
 
-function assignedValue(target: ResTarget, found: Modification, column: string): Node | 'itself' | undefined {
+function assignedValue(
+  target: ResTarget,
+  found: Modification,
+  column: string,
+  fold: Fold,
+): Node | 'itself' | undefined {
   const value = target.val;
   if (value === undefined || !('ColumnRef' in value)) return value;
   const names = namesOf(value.ColumnRef.fields);
   const isItself =
-    names.at(-1) === column &&
+    fold(names.at(-1) ?? '') === fold(column) &&
     (names.length === 1 ? found.level.scope.sources.length === 1 : names.at(-2) === found.alias);
   return isItself ? 'itself' : value;
 }

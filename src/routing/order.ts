@@ -3,7 +3,6 @@ import { unsupported } from '../lib/errors.js';
 import { namesOf, walk } from '../sql/postgres-tree.js';
 import type { Level } from './analysis.js';
 import { keySourceOf } from './key-source.js';
-import { targetName } from './output-name.js';
 import type { LimitSource } from './plan.js';
 import type { ScopeColumn } from './scope.js';
 import { isStar } from './spread-select.js';
@@ -25,8 +24,32 @@ export function sortItems(select: SelectStmt, statement: Statement): SortItem[] 
       throw unsupported('ORDER BY … USING over several shards', 'Use ASC or DESC.');
     const descending = sortby_dir === 'SORTBY_DESC';
     const nullsFirst =
-      sortby_nulls === 'SORTBY_NULLS_FIRST' || (sortby_nulls !== 'SORTBY_NULLS_LAST' && descending);
-    return { node, target: targetMeant(node, select, statement), descending, nullsFirst };
+      sortby_nulls === 'SORTBY_NULLS_FIRST' ||
+      (sortby_nulls !== 'SORTBY_NULLS_LAST' && statement.dialect.nullsFirst(descending));
+    const target = targetMeant(node, select, statement);
+    if (target === undefined) refuseOutputNames(node, select, statement);
+    return { node, target, descending, nullsFirst };
+  });
+}
+
+/** In an expression a name may mean an output column; beside the hidden columns that it becomes, it would mean a table's. */
+function refuseOutputNames(node: Node, select: SelectStmt, statement: Statement): void {
+  const { fold, seesOutputNamesInExpressions } = statement.dialect;
+  if (!seesOutputNamesInExpressions) return;
+  const aliases = new Set(
+    (select.targetList ?? []).flatMap((target) =>
+      'ResTarget' in target && target.ResTarget.name !== undefined ? [fold(target.ResTarget.name)] : [],
+    ),
+  );
+  walk(node, (kind, inner) => {
+    if (kind !== 'ColumnRef') return undefined;
+    const names = namesOf(inner['fields'] as Node[]);
+    if (names.length === 1 && aliases.has(fold(names[0]!)))
+      throw unsupported(
+        `ORDER BY an expression of the output column "${names[0]}" over several shards`,
+        'Select the expression itself and order by its name.',
+      );
+    return undefined;
   });
 }
 
@@ -45,47 +68,53 @@ function targetMeant(node: Node, select: SelectStmt, statement: Statement): numb
   }
   const names = 'ColumnRef' in node ? namesOf(node.ColumnRef.fields) : [];
   if (names.length !== 1) return undefined;
-  const found = targets.findIndex((target) => targetName(target) === names[0]);
+  const { fold, targetName } = statement.dialect;
+  const found = targets.findIndex((target) => fold(targetName(target)) === fold(names[0]!));
   return found === -1 ? undefined : found;
 }
 
-const COLLATABLE = new Set([25, 1042, 1043]);
-const BYTE_COLLATIONS = new Set(['C', 'POSIX', 'ucs_basic']);
+/** How values of an expression, if they are texts, compare. */
+export interface TextOrder {
+  /** As bytes. */
+  readonly byteOrder: boolean;
+  /** By weights that shards must send beside them. */
+  readonly isWeighed: boolean;
+}
 
-/**
- * Does an expression, if it is text, compare as bytes? Throws where a column is known not to: only the database itself can merge
- * that order.
- */
-export function hasByteOrder(node: Node, level: Level, statement: Statement, what: string): boolean {
-  if ('CollateClause' in node) {
-    if (BYTE_COLLATIONS.has(namesOf(node.CollateClause.collname).at(-1) ?? '')) return true;
-    throw unsupported(
-      `${what} by a collation over several shards`,
-      'Only byte order can be merged: write COLLATE "C".',
-    );
-  }
-  if (enumLabels(node, level, statement) !== undefined) return true;
+/** Throws where texts of a column compare by a collation that cannot be followed. */
+export function textOrder(node: Node, level: Level, statement: Statement, what: string): TextOrder {
+  const { dialect } = statement;
   const columns = columnsIn(node, level);
   const sorts = (column: ScopeColumn | undefined) =>
-    column?.column !== undefined && (column.column.hasByteOrder || !isText(column.column.typeOid));
-  if (
-    'ColumnRef' in node &&
-    columns[0]?.column !== undefined &&
-    isText(columns[0].column.typeOid) &&
-    !sorts(columns[0])
-  ) {
+    column?.column !== undefined && (column.column.hasByteOrder || !dialect.isText(column.column));
+  if (enumLabels(node, level, statement) !== undefined || dialect.isByteOrdered(node)) return BYTES;
+  if ('CollateClause' in node && dialect.isByteCollation(namesOf(node.CollateClause.collname).at(-1) ?? ''))
+    return BYTES;
+  if ('ColumnRef' in node && sorts(columns[0])) return BYTES;
+  if (isWeighed(node, level, statement)) return { byteOrder: false, isWeighed: true };
+  if ('CollateClause' in node)
+    throw unsupported(
+      `${what} by a collation over several shards`,
+      `Only byte order can be merged: write ${dialect.advice.byteOrder}.`,
+    );
+  if ('ColumnRef' in node && columns[0]?.column !== undefined) {
     const name = columns[0].column.name;
     throw unsupported(
       `${what} "${name}", whose text is ordered by a collation, over several shards`,
-      `Write "${name}" COLLATE "C" to order by bytes, or give the shard key one value.`,
+      `Write "${name}" ${dialect.advice.byteOrder} to order by bytes, or give the shard key one value.`,
     );
   }
-  if ('ColumnRef' in node) return sorts(columns[0]);
-  return statement.keyspace.hasByteOrder && columns.every(sorts);
+  return {
+    byteOrder: !('ColumnRef' in node) && statement.keyspace.hasByteOrder && columns.every(sorts),
+    isWeighed: false,
+  };
 }
 
-function isText(typeOid: number): boolean {
-  return COLLATABLE.has(typeOid) || typeOid >= 16_384;
+const BYTES: TextOrder = { byteOrder: true, isWeighed: false };
+
+export function isWeighed(node: Node, level: Level, statement: Statement): boolean {
+  const columns = columnsIn(node, level).map((column) => column?.column);
+  return statement.dialect.isWeighed(node, columns, statement.used);
 }
 
 /** Labels of the enum column that an expression is, if it is one. */

@@ -1,7 +1,10 @@
 import type { OperatingError } from '../lib/errors.js';
 import type { Touch } from '../topology/gate.js';
-import type { KeyType } from '../topology/keyspace.js';
+import type { KeyBounds, KeyType } from '../topology/keyspace.js';
 import type { ShardName } from '../topology/ring.js';
+import type { IncomingRows } from './incoming-rows.js';
+import type { KeyReader } from './key-value.js';
+import type { Pace } from './pace.js';
 
 /** Where a key's value is found in one execution of the statement. */
 export type KeySource =
@@ -32,6 +35,7 @@ export type Placement =
       readonly rows: readonly KeySource[];
       /** Longest text that the key column stores unchanged (varchar(n)). */
       readonly maxLength?: number;
+      readonly bounds?: KeyBounds;
     }
   /** Every serving shard: scatter, writes to reference tables, DDL. */
   | { readonly type: 'every' }
@@ -44,6 +48,8 @@ export type TransactionCommand =
   | {
       readonly type: 'begin';
       readonly isolation: 'read committed' | 'repeatable read' | 'serializable' | undefined;
+      /** START TRANSACTION READ ONLY (MySQL). */
+      readonly readOnly?: boolean;
     }
   | { readonly type: 'commit'; readonly chain: boolean }
   | { readonly type: 'rollback'; readonly chain: boolean }
@@ -59,11 +65,26 @@ export type SessionEffect =
       /** The values as texts, where they are plain constants; undefined for DEFAULT and the like. */
       readonly values?: readonly string[];
     }
+  /** SET autocommit (MySQL): off, every statement begins a transaction that lasts until COMMIT. */
+  | { readonly type: 'autocommit'; readonly on: boolean }
+  /** KILL (MySQL): another session's statement, or the whole session. */
+  | { readonly type: 'kill'; readonly id: number; readonly queryOnly: boolean }
   /** RESET name (or ALL when undefined). */
   | { readonly type: 'reset'; readonly name: string | undefined }
   | { readonly type: 'discard-all' }
   /** Something that lives in the backend itself (temp table, LISTEN, session advisory lock, SQL PREPARE, WITH HOLD, LOAD, set_config): the session stays on its backend. */
   | { readonly type: 'pin'; readonly reason: string };
+
+/** What a statement asks of what its own session did before (MySQL). */
+export type SessionState =
+  | 'last-insert-id'
+  /** LAST_INSERT_ID(value), which is what later ones are told. */
+  | 'given-insert-id'
+  | 'row-count'
+  | 'found-rows'
+  | 'warnings'
+  | 'autocommit'
+  | 'connection-id';
 
 /** How answers of several shards become one. Column indexes are of the rows that the shards send. */
 export interface Merge {
@@ -76,9 +97,19 @@ export interface Merge {
   readonly distinct: boolean;
   /** Shard columns of enum types, whose oids differ from shard to shard: their labels in order. */
   readonly enums?: ReadonlyMap<number, readonly string[]>;
+  /** Shard columns by whose bytes texts compare as the database compares them, for the columns of texts. */
+  readonly weights?: ReadonlyMap<number, TextWeight>;
+  /** Groups for which it is not true are left out. */
+  readonly having?: MergeHaving;
   readonly orderBy: readonly MergeOrder[];
   readonly limit: LimitSource | undefined;
   readonly offset: LimitSource | undefined;
+}
+
+/** `weight`: the weights of the text's characters; `blank`: those of a blank where trailing blanks do not count, else nothing. */
+export interface TextWeight {
+  readonly weight: number;
+  readonly blank: number;
 }
 
 export type MergeColumn =
@@ -93,7 +124,34 @@ export type MergeColumn =
     }
   /** `byteOrder`: known to compare as bytes, if it is text. */
   | { readonly type: 'min' | 'max'; readonly column: number; readonly byteOrder: boolean }
-  | { readonly type: 'avg'; readonly sum: number; readonly count: number; readonly cast?: MergeCast };
+  /** `like`: the shards' own averages, where only they say how an average is described. */
+  | {
+      readonly type: 'avg';
+      readonly sum: number;
+      readonly count: number;
+      readonly like?: number;
+      readonly cast?: MergeCast;
+    };
+
+/** HAVING: conditions name `values` of the group and `constants`, which are numbers, by their index. */
+export interface MergeHaving {
+  readonly values: readonly MergeColumn[];
+  readonly constants: readonly KeySource[];
+  readonly condition: MergeCondition;
+}
+
+export type MergeComparison = '=' | '<>' | '<' | '<=' | '>' | '>=';
+
+export type MergeCondition =
+  | { readonly type: 'and' | 'or'; readonly conditions: readonly MergeCondition[] }
+  | { readonly type: 'not'; readonly condition: MergeCondition }
+  | { readonly type: 'is-null'; readonly value: number }
+  | {
+      readonly type: 'compare';
+      readonly operator: MergeComparison;
+      readonly value: number;
+      readonly constant: number;
+    };
 
 /** `count(*)::int` and the like: what the merged value is cast to. */
 export type MergeCast = 'int2' | 'int4' | 'int8' | 'numeric' | 'float8' | 'text';
@@ -122,11 +180,40 @@ export interface Plan {
   readonly merge: Merge | undefined;
   /** COPY … FROM STDIN or TO STDOUT through the protocol; facts for splitting rows by owner. */
   readonly copy: CopyPlan | undefined;
+  /** Rows that follow the statement and must be dealt out. */
+  readonly incoming?: IncomingRows;
   /** Reads or writes a sharded table. */
   readonly usesSharded: boolean;
   readonly writesReference: boolean;
   /** The statement starts no transaction and must not run in one (VACUUM, CREATE INDEX CONCURRENTLY …). */
   readonly isOutsideTransaction: boolean;
+  /** It commits the transaction in which it stands before it runs (DDL in MySQL). */
+  readonly commitsBefore?: boolean;
+  /** Values by which the database numbers a row itself when they are NULL or 0: each shard would do so on its own. */
+  readonly mustBeGiven?: { readonly column: string; readonly sources: readonly KeySource[] };
+  /** Values that an INSERT gives by hand to a column whose numbering goes on behind them. */
+  readonly givenNumbers?: GivenNumbers;
+  /** An INSERT that leaves this column of a sharded table to the database, in so many rows: `withNumbers` gives them their numbers first. */
+  readonly numbers?: {
+    readonly table: string;
+    readonly column: string;
+    readonly rows: number;
+    /** Where the column stands among the values of a row; -1 when it is left out. */
+    readonly position: number;
+  };
+  /** It asks for what the session's earlier statements left. */
+  readonly usesSessionState?: SessionState;
+  /** Only of a read that leaves no trace, so that it may be run again or given up: how long it takes. */
+  readonly pace?: Pace;
+}
+
+export interface GivenNumbers {
+  /** As `schema.name`. */
+  readonly table: string;
+  readonly column: string;
+  /** The column holds none that is greater. */
+  readonly greatest: bigint;
+  readonly sources: readonly KeySource[];
 }
 
 export interface CopyPlan {
@@ -150,6 +237,8 @@ export interface PlannedStatement {
   readonly plan: Plan;
   /** Literals in text order, undecoded source text (quotes and all). */
   readonly literals: readonly string[];
+  /** How they and parameters are read. */
+  readonly keys: KeyReader;
 }
 
 /** The values bound to `$1 …`, as they came over the wire. */

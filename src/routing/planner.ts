@@ -1,6 +1,5 @@
 import type { Node } from '@pgsql/types';
 import { OperatingError } from '../lib/errors.js';
-import type { SqlParser } from '../sql/postgres-parser.js';
 import type { Template } from '../sql/postgres-template.js';
 import { unwrap, walk } from '../sql/postgres-tree.js';
 import type { Keyspace, Table } from '../topology/keyspace.js';
@@ -9,9 +8,8 @@ import { planDml } from './dml-plan.js';
 import { completePlan, type Draft, type Recipe, refused } from './draft.js';
 import { LiteralIndex } from './key-source.js';
 import type { Plan } from './plan.js';
+import type { SqlDialect } from './sql-dialect.js';
 import { Statement } from './statement.js';
-import { planUtility } from './utility-plan.js';
-import { verbOf } from './verb.js';
 
 /** A plan with what is needed to write the shards' texts, and what its literals had to do with it. */
 export interface PlannedTemplate {
@@ -32,10 +30,10 @@ export function planStatement(
   template: Template,
   keyspace: Keyspace,
   searchPath: readonly string[] | undefined,
-  parser: SqlParser,
+  dialect: SqlDialect,
 ): PlannedTemplate {
-  const literals = new LiteralIndex(sql, template);
-  const parsed = parser.parse(sql);
+  const literals = new LiteralIndex(sql, template, dialect);
+  const parsed = dialect.parser.parse(sql);
   const statement = new Statement(keyspace, literals, searchPath);
   if (parsed.length > 1)
     throw new OperatingError(
@@ -54,8 +52,12 @@ export function planStatement(
     };
   readUnplaced(node, literals, template);
   const draft = draftOf(node, statement);
+  const usesSessionState = draft.usesSessionState ?? dialect.sessionState(node);
   return {
-    plan: completePlan(verbOf(node, sql), draft),
+    plan: completePlan(
+      dialect.verbOf(node, sql),
+      usesSessionState === undefined ? draft : { ...draft, usesSessionState },
+    ),
     recipe: draft.recipe,
     tree: node,
     ranges: statement.shardedRanges,
@@ -66,7 +68,7 @@ export function planStatement(
 
 function draftOf(node: Node, statement: Statement): Draft {
   try {
-    return planDml(node, new Analysis(statement)) ?? planUtility(node, statement);
+    return planDml(node, new Analysis(statement)) ?? statement.dialect.planUtility(node, statement);
   } catch (error) {
     if (!(error instanceof OperatingError)) throw error;
     const usesSharded = statement.usesSharded;

@@ -1,14 +1,11 @@
 import type { Node, RangeVar, SelectStmt } from '@pgsql/types';
 import { unsupported } from '../lib/errors.js';
-import { deparse } from '../sql/postgres-deparse.js';
-import { PostgresLexer, Tok } from '../sql/postgres-lexer.js';
-import type { SqlParser } from '../sql/postgres-parser.js';
-import { ownedExclusion, quoteName } from '../sql/postgres-token.js';
 import { copyTree, namesOf } from '../sql/postgres-tree.js';
 import type { Table } from '../topology/keyspace.js';
 import type { Range } from '../topology/ring.js';
 import type { Recipe } from './draft.js';
 import type { LiteralIndex } from './key-source.js';
+import type { SqlDialect, WrittenText } from './sql-dialect.js';
 
 /** Literals stand in rewritten trees as parameters from this number on; the wire protocol knows 65,535 at most. */
 const MARKER = 1_000_000;
@@ -17,6 +14,8 @@ const MARKER = 1_000_000;
 export interface RewrittenText {
   readonly texts: readonly string[];
   readonly literals: readonly { readonly index: number; readonly negated: boolean }[];
+  /** Indexes of the client's parameters in the order of the text's placeholders. */
+  readonly parameters: readonly number[];
 }
 
 export function fillIn(rewritten: RewrittenText, literals: readonly string[]): string {
@@ -35,13 +34,20 @@ export function rewrite(
   ranges: ReadonlyMap<object, Table>,
   literals: LiteralIndex,
   foreign: readonly Range[],
-  parser: SqlParser,
+  dialect: SqlDialect,
 ): RewrittenText {
   const marked: { index: number; negated: boolean }[] = [];
   const tree = copyTree(recipe.tree, (node) => {
     if ('RangeVar' in node) {
       const table = foreign.length === 0 ? undefined : ranges.get(node.RangeVar);
-      return table === undefined ? undefined : ownedRows(node.RangeVar, table, foreign, parser);
+      return table === undefined ? undefined : ownedRows(node.RangeVar, table, foreign, dialect);
+    }
+    if ('TypeCast' in node && (node.TypeCast as { form?: string }).form === 'literal') {
+      // DATE '…' takes nothing but a literal.
+      const constant = node.TypeCast.arg;
+      const found =
+        constant !== undefined && 'A_Const' in constant ? literals.find(constant.A_Const) : undefined;
+      if (found !== undefined) literals.read.add(found.index);
     }
     if ('A_Const' in node) {
       const found = literals.find(node.A_Const);
@@ -52,38 +58,48 @@ export function rewrite(
     return undefined;
   });
   if (foreign.length > 0 && recipe.target !== undefined)
-    excludeFromTarget(tree, recipe.target, foreign, parser);
-  const sql = deparse(tree, parser);
-  if (sql === undefined)
+    excludeFromTarget(tree, recipe.target, foreign, dialect);
+  const written = dialect.write(tree);
+  if (written === undefined)
     throw unsupported(
       'a statement of this form over several shards: it cannot be rewritten for each shard',
       'Give the shard key one value, or write the statement in a simpler form.',
     );
-  return cutAtMarkers(sql, marked);
+  return cutAtMarkers(written, marked, dialect);
 }
 
-function cutAtMarkers(sql: string, marked: readonly { index: number; negated: boolean }[]): RewrittenText {
+function cutAtMarkers(
+  { sql, parameters }: WrittenText,
+  marked: readonly { index: number; negated: boolean }[],
+  dialect: SqlDialect,
+): RewrittenText {
   const texts: string[] = [];
   const literals: { index: number; negated: boolean }[] = [];
-  const lexer = new PostgresLexer(sql);
+  const order: number[] = [];
+  let text = '';
   let from = 0;
-  for (let kind = lexer.next(); kind !== Tok.end; kind = lexer.next()) {
-    const number = kind === Tok.parameter ? Number(sql.slice(lexer.start + 1, lexer.end)) : 0;
-    if (number < MARKER) continue;
-    texts.push(sql.slice(from, lexer.start));
+  for (const { start, end, number } of parameters) {
+    text += sql.slice(from, start);
+    from = end;
+    if (number < MARKER) {
+      text += dialect.placeholder(number);
+      order.push(number - 1);
+      continue;
+    }
+    texts.push(text);
+    text = '';
     literals.push(marked[number - MARKER]!);
-    from = lexer.end;
   }
-  texts.push(sql.slice(from));
-  return { texts, literals };
+  texts.push(text + sql.slice(from));
+  return { texts, literals, parameters: order };
 }
 
 /** `table` as a sub-select of the rows that the shard owns, under the name that the statement knows it by. */
-function ownedRows(range: RangeVar, table: Table, foreign: readonly Range[], parser: SqlParser): Node {
+function ownedRows(range: RangeVar, table: Table, foreign: readonly Range[], dialect: SqlDialect): Node {
   const { alias, ...bare } = range;
   // Columns renamed by the alias keep their own names inside.
-  const condition = ownedExclusion(table.key!.type, quoteName(table.key!.column), foreign);
-  const select = parseSelect(`SELECT * FROM x WHERE ${condition}`, parser);
+  const condition = dialect.ownedExclusion(table.key!.type, dialect.quoteName(table.key!.column), foreign);
+  const select = parseSelect(`SELECT * FROM x WHERE ${condition}`, dialect);
   const subquery: Node = { SelectStmt: { ...select, fromClause: [{ RangeVar: bare }] } };
   const name = alias?.aliasname ?? range.relname ?? '';
   return {
@@ -101,7 +117,7 @@ function excludeFromTarget(
   tree: Node,
   target: { table: Table; alias: string },
   foreign: readonly Range[],
-  parser: SqlParser,
+  dialect: SqlDialect,
 ): void {
   const statement = (
     'UpdateStmt' in tree ? tree.UpdateStmt : 'DeleteStmt' in tree ? tree.DeleteStmt : undefined
@@ -109,8 +125,8 @@ function excludeFromTarget(
   if (statement === undefined) throw new TypeError('only UPDATE and DELETE have a target');
   const key = target.table.key!;
   const condition = parseSelect(
-    `SELECT 1 WHERE ${ownedExclusion(key.type, `${quoteName(target.alias)}.${quoteName(key.column)}`, foreign)}`,
-    parser,
+    `SELECT 1 WHERE ${dialect.ownedExclusion(key.type, `${dialect.quoteName(target.alias)}.${dialect.quoteName(key.column)}`, foreign)}`,
+    dialect,
   ).whereClause!;
   const own = statement.whereClause;
   if (own === undefined) statement.whereClause = condition;
@@ -120,8 +136,8 @@ function excludeFromTarget(
   }
 }
 
-function parseSelect(sql: string, parser: SqlParser): SelectStmt {
-  const node = parser.parse(sql)[0]?.stmt;
+function parseSelect(sql: string, dialect: SqlDialect): SelectStmt {
+  const node = dialect.parser.parse(sql)[0]?.stmt;
   if (node === undefined || !('SelectStmt' in node)) throw new TypeError(`not a SELECT: ${sql}`);
   return node.SelectStmt;
 }

@@ -1,7 +1,7 @@
 import { OperatingError } from '../lib/errors.js';
 import type { Touch } from '../topology/gate.js';
 import { TOUCHES_NOTHING } from '../topology/gate.js';
-import { canonicalKey } from '../topology/key.js';
+import { canonicalKey, isWithin } from '../topology/key.js';
 import type { KeyType } from '../topology/keyspace.js';
 import type { ShardName } from '../topology/ring.js';
 import { type Snapshot, servingShards } from '../topology/snapshot.js';
@@ -17,6 +17,7 @@ export function routeOf(
 ): Route {
   const { plan } = statement;
   const { placement } = plan;
+  if (plan.mustBeGiven !== undefined) checkGiven(statement, parameters);
   switch (placement.type) {
     case 'refused':
       throw placement.error;
@@ -65,7 +66,7 @@ function routeKeys(
   snapshot: Snapshot,
 ): Route {
   if (placement.keys.length === 1) {
-    const values = keyValues(placement.keys[0]!, placement.keyType, statement.literals, parameters);
+    const values = keyValues(placement.keys[0]!, placement.keyType, statement, parameters);
     if (values !== 'unknown' && values.length === 1 && values[0] !== null) {
       const token = tokenOf(values[0]!);
       const touch: Touch = { tokens: [token], sharded: false, reference: statement.plan.writesReference };
@@ -75,7 +76,7 @@ function routeKeys(
   const texts = new Set<string>();
   let hasNull = false;
   for (const source of placement.keys) {
-    const values = keyValues(source, placement.keyType, statement.literals, parameters);
+    const values = keyValues(source, placement.keyType, statement, parameters);
     if (values === 'unknown') {
       // What can be merged from some shards can be merged from all of them.
       if (statement.plan.merge !== undefined && placement.mustAgree !== true)
@@ -113,13 +114,13 @@ function routeRows(
   const tokens: Token[] = [];
   const rows = new Map<ShardName, number[]>();
   placement.rows.forEach((source, row) => {
-    const values = keyValues(source, placement.keyType, statement.literals, parameters);
+    const values = keyValues(source, placement.keyType, statement, parameters);
     const value = values === 'unknown' || values.length !== 1 ? undefined : values[0];
     if (value === null)
       throw new OperatingError('invalid-key', 'a sharded row must not have NULL as its shard key', {
         sqlstate: '23502',
       });
-    if (value === undefined || (placement.maxLength !== undefined && [...value].length > placement.maxLength))
+    if (value === undefined || !isStoredAsItIs(value, placement))
       throw badKey(placement.keyType, describeSource(source, statement));
     const token = tokenOf(value);
     const owner = snapshot.ring.owner(token);
@@ -130,6 +131,28 @@ function routeRows(
   });
   const touch: Touch = { tokens, sharded: false, reference: false };
   return { shards: [...rows.keys()].sort(), touch, rows: rows.size > 1 ? rows : undefined };
+}
+
+function isStoredAsItIs(
+  value: string,
+  { keyType, maxLength, bounds }: Placement & { type: 'rows' },
+): boolean {
+  if (maxLength !== undefined && [...value].length > maxLength) return false;
+  return bounds === undefined || isWithin(keyType, value, bounds);
+}
+
+/** An id that is NULL or 0 at this execution would be chosen by each shard. */
+function checkGiven(statement: PlannedStatement, parameters: ParameterValues | undefined): void {
+  const { column, sources } = statement.plan.mustBeGiven!;
+  for (const source of sources) {
+    const values = keyValues(source, 'integer', statement, parameters);
+    if (values !== 'unknown' && values.length === 1 && values[0] !== null && values[0] !== '0') continue;
+    throw new OperatingError(
+      'unsupported',
+      `"${column}" without a value would be numbered by each shard on its own, which would give the same number twice`,
+      { hint: `Give "${column}" a whole number other than 0 in the INSERT.` },
+    );
+  }
 }
 
 function describeSource(source: KeySource, statement: PlannedStatement): string {

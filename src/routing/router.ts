@@ -29,4 +29,16 @@ export interface StatementRouter {
   route(statement: PlannedStatement, parameters: ParameterValues | undefined, snapshot: Snapshot): Route;
   /** The text that `shard` must run for this route: the client's own where possible, else rewritten (partial aggregates, its rows, ownership filter). */
   sqlFor(statement: PlannedStatement, route: Route, shard: ShardName, snapshot: Snapshot): string;
+  /** The same INSERT with `numbers`, one for each row, in the column of `plan.numbers`. */
+  withNumbers(statement: PlannedStatement, numbers: readonly bigint[]): string;
+  /**
+   * Indexes of the client's parameters in the order of the placeholders in `sqlFor`'s text; undefined when they are as the client
+   * gave them (always, where placeholders are numbered).
+   */
+  parametersFor(
+    statement: PlannedStatement,
+    route: Route,
+    shard: ShardName,
+    snapshot: Snapshot,
+  ): readonly number[] | undefined;
 }

@@ -9,7 +9,10 @@ export interface ScopeColumn {
   readonly column: Column | undefined;
 }
 
-/** One entry of a FROM clause. `columns` undefined: unknown (a function's result, a table made meanwhile). */
+/** Makes names that mean the same column equal. */
+export type Fold = (name: string) => string;
+
+/** One entry of a FROM clause. `columns` undefined: unknown (a function's result, a table made meanwhile); else by folded name. */
 export interface Source {
   readonly alias: string;
   /** Schema of a table without alias, so that `schema.table.column` finds it. */
@@ -20,27 +23,24 @@ export interface Source {
 
 export const UNKNOWN_COLUMN: ScopeColumn = { id: undefined, keyType: undefined, column: undefined };
 
-const SYSTEM_COLUMNS = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid']);
-
-export function isSystemColumn(name: string): boolean {
-  return SYSTEM_COLUMNS.has(name);
-}
-
 /** Names of one query level; what it does not know, the level around it may. */
 export class Scope {
   readonly outer: Scope | undefined;
   readonly sources: Source[] = [];
   /** Columns merged by USING or NATURAL. */
   readonly merged = new Map<string, ScopeColumn>();
+  readonly #fold: Fold;
 
-  constructor(outer: Scope | undefined) {
+  constructor(outer: Scope | undefined, fold: Fold) {
     this.outer = outer;
+    this.#fold = fold;
   }
 
   /** The column that a name means; undefined when that cannot be told. */
   resolve(fields: readonly string[]): ScopeColumn | undefined {
-    if (fields.length === 1) return this.#unqualified(fields[0]!);
-    const [alias, name] = fields.slice(-2) as [string, string];
+    if (fields.length === 1) return this.#unqualified(this.#fold(fields[0]!));
+    const [alias, written] = fields.slice(-2) as [string, string];
+    const name = this.#fold(written);
     const schema = fields.length === 3 ? fields[0] : undefined;
     if (fields.length > 3) return undefined;
     const source = this.sources.find(
@@ -71,33 +71,14 @@ export function columnIn(sources: readonly Source[], name: string): ScopeColumn 
 /** Columns in their order by name, renamed as `AS alias (a, b)` says; a name that stands for two columns stands for none. */
 export function namedColumns(
   outputs: Iterable<readonly [string, ScopeColumn]>,
+  fold: Fold,
   names: readonly string[] = [],
 ): ReadonlyMap<string, ScopeColumn> {
   const columns = new Map<string, ScopeColumn>();
   let index = 0;
   for (const [ownName, column] of outputs) {
-    const name = names[index++] ?? ownName;
+    const name = fold(names[index++] ?? ownName);
     columns.set(name, columns.has(name) ? UNKNOWN_COLUMN : column);
   }
   return columns;
-}
-
-/** Key types by the oid of the column's type. */
-const KEY_TYPES: Readonly<Record<number, KeyType>> = {
-  20: 'integer',
-  21: 'integer',
-  23: 'integer',
-  25: 'text',
-  1043: 'text',
-  1042: 'bpchar',
-  2950: 'uuid',
-  1700: 'numeric',
-  1082: 'date',
-  1114: 'timestamp',
-  1184: 'timestamptz',
-  17: 'bytes',
-};
-
-export function keyTypeOf(typeOid: number): KeyType | undefined {
-  return KEY_TYPES[typeOid];
 }

@@ -4,10 +4,11 @@ import { plainTypeOf } from '../sql/postgres-tree.js';
 import type { Level } from './analysis.js';
 import type { Recipe } from './draft.js';
 import { planGroups, refuseLooseText } from './group-plan.js';
-import { enumLabels, hasByteOrder, limitSource, type SortItem, sortItems } from './order.js';
-import type { Merge, MergeOrder } from './plan.js';
+import { enumLabels, isWeighed, limitSource, type SortItem, sortItems, textOrder } from './order.js';
+import type { Merge, MergeOrder, TextWeight } from './plan.js';
 import {
   checkWindows,
+  hasWindow,
   isDistinctByKey,
   isGrouped,
   isGroupedByKey,
@@ -18,10 +19,11 @@ import type { Statement } from './statement.js';
 
 /** How shards compute a SELECT in parts, and how the parts become one answer. Throws where that is not known to be right. */
 export function planSpread(
-  select: SelectStmt,
+  written: SelectStmt,
   level: Level,
   statement: Statement,
 ): { merge: Merge; recipe: Recipe } {
+  const select = statement.dialect.withNames(written, statement);
   if ((select.lockingClause ?? []).length > 0)
     throw unsupported('SELECT … FOR UPDATE over several shards', 'Give the shard key one value in WHERE.');
   if (select.limitOption === 'LIMIT_OPTION_WITH_TIES')
@@ -32,7 +34,25 @@ export function planSpread(
   checkWindows(select, level);
   if (isGrouped(select, statement) && !isGroupedByKey(select, level, statement))
     return planGroups(select, level, statement);
-  return planRows(select, level, statement);
+  const groups = distinctAsGroups(select, level, statement);
+  return groups === undefined ? planRows(select, level, statement) : planGroups(groups, level, statement);
+}
+
+/**
+ * DISTINCT of texts that may be equal though they differ, as GROUP BY: the weights by which they compare can then stand beside them.
+ * undefined when the rows can pass as they are.
+ */
+function distinctAsGroups(select: SelectStmt, level: Level, statement: Statement): SelectStmt | undefined {
+  const clause = select.distinctClause ?? [];
+  if (clause.length !== 1 || Object.keys(clause[0]!).length > 0) return undefined;
+  if (isGrouped(select, statement)) return undefined;
+  const targets = select.targetList ?? [];
+  // Groups are made before windows are looked through.
+  if (targets.some(isStar) || hasWindow(targets)) return undefined;
+  const values = targets.map((target) => targetOf(target)!.val);
+  if (!values.some((value) => isWeighed(value, level, statement))) return undefined;
+  const { distinctClause: _, ...rest } = select;
+  return { ...rest, groupClause: values.filter((value) => !('A_Const' in value || 'ParamRef' in value)) };
 }
 
 /** Rows pass as they are: in order, each once if asked, as many as asked. */
@@ -40,11 +60,26 @@ function planRows(select: SelectStmt, level: Level, statement: Statement): { mer
   const items = sortItems(select, statement);
   const targets = select.targetList ?? [];
   const hasStar = targets.some(isStar);
+  refuseOtherOrder(select, items, statement);
   const hidden: Node[] = [];
   const columns = items.map((item): { hidden: number } | { target: number } => {
     if (item.target !== undefined && !hasStar) return { target: item.target };
     hidden.push(expressionOf(item, targets));
     return { hidden: hidden.length - 1 };
+  });
+  const weighed = items.map((item) => {
+    const text = expressionOf(item, targets);
+    const order = textOrder(text, level, statement, 'ORDER BY');
+    if (!order.isWeighed) return { byteOrder: order.byteOrder, weight: undefined };
+    // Weights beside the rows would tell rows apart that are equal.
+    if ((select.distinctClause ?? []).length > 0)
+      throw unsupported(
+        'SELECT DISTINCT of * or window functions over several shards, ordered by text',
+        'Name the columns, or order by something else.',
+      );
+    const { weight, blank } = statement.dialect.weightsOf(text);
+    hidden.push(weight, blank);
+    return { byteOrder: false, weight: { weight: hidden.length - 2, blank: hidden.length - 1 } };
   });
   const columnOf = (index: number) => {
     const column = columns[index]!;
@@ -55,7 +90,7 @@ function planRows(select: SelectStmt, level: Level, statement: Statement): { mer
       column: columnOf(index),
       descending: item.descending,
       nullsFirst: item.nullsFirst,
-      byteOrder: hasByteOrder(expressionOf(item, targets), level, statement, 'ORDER BY'),
+      byteOrder: weighed[index]!.byteOrder,
     }),
   );
   const enums = new Map<number, readonly string[]>();
@@ -66,11 +101,15 @@ function planRows(select: SelectStmt, level: Level, statement: Statement): { mer
   for (const [index, item] of items.entries()) note(expressionOf(item, targets), columnOf(index));
   if (!hasStar)
     for (const [index, target] of targets.entries()) note(targetOf(target)!.val, hidden.length + index);
+  const weights = new Map<number, TextWeight>();
+  for (const [index, { weight }] of weighed.entries())
+    if (weight !== undefined) weights.set(columnOf(index), weight);
   const merge: Merge = {
     output: [{ type: 'rest', from: hidden.length }],
     groupBy: undefined,
     enums,
-    distinct: isDistinct(select, level),
+    ...(weights.size === 0 ? {} : { weights }),
+    distinct: isDistinct(select, level, statement),
     orderBy,
     limit: limitSource(select.limitCount, statement),
     offset: limitSource(select.limitOffset, statement),
@@ -78,14 +117,27 @@ function planRows(select: SelectStmt, level: Level, statement: Statement): { mer
   const isChanged = hidden.length > 0 || select.limitOffset !== undefined;
   if (!isChanged) return { merge, recipe: { tree: { SelectStmt: select }, isChanged, target: undefined } };
   const changed: SelectStmt = {
-    ...withLimit(select),
-    targetList: [...hidden.map((node, index) => hiddenTarget(node, index)), ...targets],
+    ...withLimit(select, statement),
+    targetList: [
+      ...hidden.map((node, index) => hiddenTarget(node, index)),
+      ...(hidden.length > 0 && statement.dialect.wantsStarFirst ? starsOfTables(targets, level) : targets),
+    ],
   };
   if (items.length > 0)
     changed.sortClause = (select.sortClause ?? []).map((node, index) =>
       byPosition(node, columnOf(index) + 1),
     );
   return { merge, recipe: { tree: { SelectStmt: changed }, isChanged, target: undefined } };
+}
+
+/** Which of the rows that DISTINCT takes as one gives the value to sort by is for the database to choose. */
+function refuseOtherOrder(select: SelectStmt, items: readonly SortItem[], statement: Statement): void {
+  if (!statement.dialect.ordersDistinctByAnything || (select.distinctClause ?? []).length === 0) return;
+  if (items.every((item) => item.target !== undefined)) return;
+  throw unsupported(
+    'SELECT DISTINCT over several shards, ordered by what is not selected',
+    'Select what you order by, and name it.',
+  );
 }
 
 function expressionOf(item: SortItem, targets: readonly Node[]): Node {
@@ -96,7 +148,7 @@ function expressionOf(item: SortItem, targets: readonly Node[]): Node {
   return value;
 }
 
-function isDistinct(select: SelectStmt, level: Level): boolean {
+function isDistinct(select: SelectStmt, level: Level, statement: Statement): boolean {
   const clause = select.distinctClause ?? [];
   if (clause.length === 0 || isDistinctByKey(select, level)) return false;
   if (clause.length > 1 || Object.keys(clause[0]!).length > 0) {
@@ -106,7 +158,11 @@ function isDistinct(select: SelectStmt, level: Level): boolean {
     );
   }
   const targets = select.targetList ?? [];
-  refuseLooseText(targets, level);
+  refuseLooseText(
+    targets.filter((target) => !isStar(target)),
+    level,
+    statement,
+  );
   const isLoose =
     targets.some(isStar) &&
     level.scope.sources.some((source) =>
@@ -115,9 +171,27 @@ function isDistinct(select: SelectStmt, level: Level): boolean {
   if (isLoose)
     throw unsupported(
       'DISTINCT of texts that a collation takes as equal, over several shards',
-      'Name the columns, with COLLATE "C".',
+      `Name the columns, with ${statement.dialect.advice.byteOrder}.`,
     );
   return true;
+}
+
+/** `*` as the columns of each table, so that others may stand before it. */
+function starsOfTables(targets: readonly Node[], level: Level): Node[] {
+  return targets.flatMap((target): Node[] => {
+    const value = targetOf(target)?.val;
+    const isBare =
+      isStar(target) && value !== undefined && 'ColumnRef' in value && value.ColumnRef.fields?.length === 1;
+    if (!isBare) return [target];
+    if (level.scope.merged.size > 0)
+      throw unsupported(
+        'SELECT * of tables joined by USING or NATURAL, ordered over several shards',
+        'Name the columns.',
+      );
+    return level.scope.sources.map(({ alias }) => ({
+      ResTarget: { val: { ColumnRef: { fields: [{ String: { sval: alias } }, { A_Star: {} }] } } },
+    }));
+  });
 }
 
 function hiddenTarget(node: Node, index: number): Node {
@@ -131,15 +205,25 @@ function byPosition(node: Node, position: number): Node {
 }
 
 /** Every shard must give the rows that the offset skips too: LIMIT n OFFSET m becomes LIMIT n + m. */
-function withLimit(select: SelectStmt): SelectStmt {
+function withLimit(select: SelectStmt, statement: Statement): SelectStmt {
   const { limitOffset, ...rest } = select;
   if (limitOffset === undefined) return select;
   if (rest.limitCount === undefined) return { ...rest, limitOption: 'LIMIT_OPTION_DEFAULT' };
+  const { limitCount, ...unlimited } = rest;
+  if (!statement.dialect.computesLimits) {
+    const [count, offset] = [limitCount, limitOffset].map((node) =>
+      'A_Const' in node ? statement.literals.readInteger(node.A_Const) : undefined,
+    );
+    // Without a limit the shards send rows until the merge has enough.
+    if (count === undefined || offset === undefined)
+      return { ...unlimited, limitOption: 'LIMIT_OPTION_DEFAULT' };
+    return { ...rest, limitCount: { A_Const: { ival: { ival: count + offset }, location: -1 } } };
+  }
   const sum: Node = {
     A_Expr: {
       kind: 'AEXPR_OP',
       name: [{ String: { sval: '+' } }],
-      lexpr: asBigint(rest.limitCount),
+      lexpr: asBigint(limitCount),
       rexpr: asBigint(limitOffset),
     },
   };

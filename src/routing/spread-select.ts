@@ -2,9 +2,9 @@ import type { FuncCall, Node, SelectStmt, WindowDef } from '@pgsql/types';
 import { unsupported } from '../lib/errors.js';
 import { functionNameOf, namesOf, walk } from '../sql/postgres-tree.js';
 import type { Level } from './analysis.js';
-import { targetName } from './output-name.js';
 import { type ScopeColumn, UNKNOWN_COLUMN } from './scope.js';
 import type { Shape } from './shape.js';
+import type { SqlDialect } from './sql-dialect.js';
 import type { Statement } from './statement.js';
 
 type Spread = Shape & { type: 'spread' };
@@ -60,6 +60,14 @@ function windowCalls(select: SelectStmt): FuncCall[] {
     (call) => call.over !== undefined && calls.push(call),
   );
   return calls;
+}
+
+export function hasWindow(tree: unknown): boolean {
+  let found = false;
+  eachCall(tree, (call) => {
+    found ||= call.over !== undefined;
+  });
+  return found;
 }
 
 /** Calls in expressions, not those in sub-selects. */
@@ -123,12 +131,15 @@ export function groupExpression(
   if ('GroupingSet' in item) return undefined;
   if (!('ColumnRef' in item)) return item;
   const names = namesOf(item.ColumnRef.fields);
-  if (names.length !== 1 || level.scope.merged.has(names[0]!)) return item;
-  if (level.scope.sources.some((source) => source.columns === undefined || source.columns.has(names[0]!)))
+  const { fold } = statement.dialect;
+  const name = fold(names[0]!);
+  if (names.length !== 1 || level.scope.merged.has(name)) return item;
+  if (level.scope.sources.some((source) => source.columns === undefined || source.columns.has(name)))
     return item;
   return (
-    (select.targetList ?? []).map(targetOf).find((target) => target !== undefined && target.name === names[0])
-      ?.val ?? item
+    (select.targetList ?? [])
+      .map(targetOf)
+      .find((target) => target?.name !== undefined && fold(target.name) === name)?.val ?? item
   );
 }
 
@@ -155,7 +166,11 @@ export function isStar(target: Node): boolean {
 }
 
 /** Output columns of a sub-query in order: those that pass a column on unchanged keep its identity. undefined when a `*` hides their order. */
-export function outputsOf(select: SelectStmt, level: Level): [string, ScopeColumn][] | undefined {
+export function outputsOf(
+  select: SelectStmt,
+  level: Level,
+  dialect: SqlDialect,
+): [string, ScopeColumn][] | undefined {
   const outputs: [string, ScopeColumn][] = [];
   for (const target of select.targetList ?? []) {
     const value = targetOf(target)?.val;
@@ -163,7 +178,7 @@ export function outputsOf(select: SelectStmt, level: Level): [string, ScopeColum
     const fields = 'ColumnRef' in value ? namesOf(value.ColumnRef.fields) : [];
     if (!isStar(target)) {
       const column = fields.length > 0 ? level.scope.resolve(fields) : undefined;
-      outputs.push([targetName(target), column ?? UNKNOWN_COLUMN]);
+      outputs.push([dialect.targetName(target), column ?? UNKNOWN_COLUMN]);
       continue;
     }
     const alias = fields.at(-2);

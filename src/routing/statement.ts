@@ -1,22 +1,12 @@
 import type { FuncCall, RangeVar } from '@pgsql/types';
-import { functionNameOf } from '../sql/postgres-tree.js';
 import type { Keyspace, Table } from '../topology/keyspace.js';
 import type { LiteralIndex } from './key-source.js';
-
-/** Aggregates of Postgres 18; the keyspace's own list adds those of the server at hand. */
-const AGGREGATES = new Set(
-  (
-    'count sum avg min max bool_and bool_or every string_agg array_agg json_agg jsonb_agg json_agg_strict jsonb_agg_strict json_object_agg ' +
-    'jsonb_object_agg json_object_agg_strict jsonb_object_agg_strict json_object_agg_unique jsonb_object_agg_unique ' +
-    'json_object_agg_unique_strict jsonb_object_agg_unique_strict xmlagg bit_and bit_or bit_xor stddev stddev_pop stddev_samp variance ' +
-    'var_pop var_samp corr covar_pop covar_samp regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy ' +
-    'percentile_cont percentile_disc mode range_agg range_intersect_agg any_value'
-  ).split(' '),
-);
+import type { SqlDialect } from './sql-dialect.js';
 
 /** One statement being planned: names looked up in the keyspace, and which tables it turned out to use. */
 export class Statement {
   readonly keyspace: Keyspace;
+  readonly dialect: SqlDialect;
   readonly literals: LiteralIndex;
   readonly #searchPath: readonly string[];
   /** FROM entries of sharded tables: where a scatter may have to leave out rows. */
@@ -25,6 +15,7 @@ export class Statement {
 
   constructor(keyspace: Keyspace, literals: LiteralIndex, searchPath: readonly string[] | undefined) {
     this.keyspace = keyspace;
+    this.dialect = literals.dialect;
     this.literals = literals;
     this.#searchPath = searchPath ?? keyspace.searchPath;
   }
@@ -32,12 +23,18 @@ export class Statement {
   /** The table that a name means; undefined for catalogs and for tables that the keyspace does not know. */
   find(range: { schemaname?: string; relname?: string }): Table | undefined {
     const name = range.relname ?? '';
-    if (range.schemaname !== undefined) return this.keyspace.tables.get(`${range.schemaname}.${name}`);
+    if (range.schemaname !== undefined) return this.#table(range.schemaname, name);
     for (const schema of this.#searchPath) {
-      const table = this.keyspace.tables.get(`${schema}.${name}`);
+      const table = this.#table(schema, name);
       if (table !== undefined) return table;
     }
     return undefined;
+  }
+
+  #table(schema: string, name: string): Table | undefined {
+    const full = `${schema}.${name}`;
+    const { tables, foldsTableNames } = this.keyspace;
+    return tables.get(foldsTableNames === true ? full.toLowerCase() : full);
   }
 
   use(range: RangeVar, table: Table): void {
@@ -59,7 +56,6 @@ export class Statement {
       (call.agg_order ?? []).length > 0
     )
       return true;
-    const { name } = functionNameOf(call);
-    return AGGREGATES.has(name) || this.keyspace.aggregateFunctions?.has(name) === true;
+    return this.dialect.isAggregate(call, this.keyspace);
   }
 }

@@ -1,10 +1,17 @@
 import { PostgresLexer, Tok } from './postgres-lexer.js';
 
+/** Begins with a word, so there is something in it. */
+const BEGINS_PLAINLY = /^[a-z]/i;
+
 /**
  * Cuts a simple Query at its top-level semicolons, as psql does: not in parentheses (rules), not in the BEGIN ATOMIC
  * body of a function. Statements keep their comments; those without any token are left out.
  */
 export function splitStatements(sql: string): string[] {
+  const semicolon = sql.indexOf(';');
+  // A text without one, or with nothing behind the first, is one statement; most are. What a quote or a comment holds does not matter then.
+  if ((semicolon === -1 || semicolon === sql.length - 1) && BEGINS_PLAINLY.test(sql))
+    return [(semicolon === -1 ? sql : sql.slice(0, -1)).trim()];
   const statements: string[] = [];
   const lexer = new PostgresLexer(sql);
   let from = 0;

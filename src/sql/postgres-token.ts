@@ -11,6 +11,8 @@ function canonicalSql(keyType: KeyType, column: string): string {
   switch (keyType) {
     case 'text':
       return column;
+    case 'text-ci':
+      return `pg_catalog.lower(pg_catalog.rtrim((${column})::text))`;
     case 'integer':
     case 'uuid':
     case 'bpchar':

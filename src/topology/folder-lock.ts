@@ -143,7 +143,7 @@ async function isYoungerThan(path: string, ageMs: number): Promise<boolean> {
 }
 
 /** proc(5): field 22 of /proc/pid/stat, in clock ticks after boot, with the boot's id. '' where there is no /proc. */
-function processStart(pid: number): string {
+export function processStart(pid: number): string {
   try {
     const afterName = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '');
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();

@@ -13,8 +13,10 @@ export interface Touch {
 export const TOUCHES_NOTHING: Touch = { tokens: [], sharded: false, reference: false };
 
 /** One transaction (or autocommit request) inside the gate, from its first statement to its end. */
-export interface Ticket {
-  touches: Touch[];
+export class Ticket {
+  touches: Touch[] = [];
+  /** Its place among those inside, -1 outside. For the gate only. */
+  at = -1;
 }
 
 /** What a hold covers. */
@@ -38,7 +40,7 @@ function concerns(hold: Hold, touch: Touch): boolean {
  */
 export class Gate {
   #hold: Hold | undefined;
-  readonly #inside = new Set<Ticket>();
+  readonly #inside: Ticket[] = [];
   #waiting: { ticket: Ticket; touch: Touch; open: () => void }[] = [];
   #drained: (() => void)[] = [];
   readonly #passages = new Set<{ readonly inside: Set<Ticket>; readonly resolve: () => void }>();
@@ -51,26 +53,46 @@ export class Gate {
 
   /** Enters at once and returns undefined, or returns a promise after which the caller routes anew and tries again. */
   enter(ticket: Ticket, touch: Touch): Promise<void> | undefined {
-    const isInsideAlready =
-      this.#hold !== undefined && ticket.touches.some((earlier) => concerns(this.#hold!, earlier));
-    if (this.#hold !== undefined && !isInsideAlready && concerns(this.#hold, touch)) {
-      this.heldTotal++;
-      return new Promise((resolve) => this.#waiting.push({ ticket, touch, open: resolve }));
+    if (this.tryEnter(ticket, touch)) return undefined;
+    this.heldTotal++;
+    return new Promise((resolve) => this.#waiting.push({ ticket, touch, open: resolve }));
+  }
+
+  /** Enters if it need not wait. */
+  tryEnter(ticket: Ticket, touch: Touch): boolean {
+    const hold = this.#hold;
+    if (hold !== undefined && concerns(hold, touch)) {
+      const isInsideAlready = ticket.touches.some((earlier) => concerns(hold, earlier));
+      if (!isInsideAlready) return false;
     }
     ticket.touches.push(touch);
-    this.#inside.add(ticket);
-    return undefined;
+    if (ticket.at === -1) ticket.at = this.#inside.push(ticket) - 1;
+    return true;
   }
 
   leave(ticket: Ticket): void {
     ticket.touches = [];
+    const wasInside = this.#remove(ticket);
     for (const passage of this.#passages) {
       if (!passage.inside.delete(ticket) || passage.inside.size > 0) continue;
       this.#passages.delete(passage);
       passage.resolve();
     }
-    if (!this.#inside.delete(ticket) || this.#drained.length === 0 || !this.isDrained()) return;
+    if (!wasInside || this.#drained.length === 0 || !this.isDrained()) return;
     for (const resolve of this.#drained.splice(0)) resolve();
+  }
+
+  /** The last one takes its place. False: it was not inside. */
+  #remove(ticket: Ticket): boolean {
+    const { at } = ticket;
+    if (at === -1) return false;
+    const last = this.#inside.pop()!;
+    if (last !== ticket) {
+      last.at = at;
+      this.#inside[at] = last;
+    }
+    ticket.at = -1;
+    return true;
   }
 
   /** Begins to hold; at most one hold at a time. */
@@ -100,9 +122,7 @@ export class Gate {
    * back. After it no statement is running that was scattered by an earlier epoch, and no such snapshot is read.
    */
   passed(): Promise<void> {
-    const inside = new Set(
-      [...this.#inside].filter((ticket) => ticket.touches.some((touch) => touch.sharded)),
-    );
+    const inside = new Set(this.#inside.filter((ticket) => ticket.touches.some((touch) => touch.sharded)));
     if (inside.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#passages.add({ inside, resolve }));
   }

@@ -1,4 +1,4 @@
-import type { KeyType } from './keyspace.js';
+import type { KeyBounds, KeyType } from './keyspace.js';
 
 /**
  * The one text of a key value that is hashed, however the value was written; the same that `tokenSql` makes in the
@@ -10,6 +10,8 @@ export function canonicalKey(type: KeyType, text: string): string | undefined {
       return text;
     case 'bpchar':
       return text.replace(/ +$/, '');
+    case 'text-ci':
+      return /^[ -~]*$/.test(text) ? text.replace(/ +$/, '').toLowerCase() : undefined;
     case 'integer':
       return canonicalInteger(text);
     case 'numeric':
@@ -27,16 +29,34 @@ export function canonicalKey(type: KeyType, text: string): string | undefined {
   }
 }
 
-const INT8_MIN = -(2n ** 63n);
-const INT8_MAX = 2n ** 63n - 1n;
+/** Does a column with these bounds store the value, which is `canonical`, as it is? */
+export function isWithin(type: KeyType, canonical: string, bounds: KeyBounds): boolean {
+  const { low, high, scale, precision, minBytes = 0, maxBytes = Number.POSITIVE_INFINITY } = bounds;
+  if (type === 'integer')
+    return (
+      (low === undefined || BigInt(canonical) >= low) && (high === undefined || BigInt(canonical) <= high)
+    );
+  if (type === 'numeric' && scale !== undefined && precision !== undefined) {
+    if (low === 0n && canonical.startsWith('-')) return false;
+    const [whole = '', fraction = ''] = canonical.replace(/^-/, '').split('.');
+    return fraction.length <= scale && whole.replace(/^0$/, '').length <= precision - scale;
+  }
+  if (type === 'timestamp' && scale !== undefined) return BigInt(canonical) % 10n ** BigInt(6 - scale) === 0n;
+  if (type === 'bytes') return canonical.length / 2 >= minBytes && canonical.length / 2 <= maxBytes;
+  return true;
+}
 
-/** Whole numbers in any spelling (5, +5, 5.0, 5e0); what is not whole or not in 64 bits equals no integer. */
+const INT8_MIN = -(2n ** 63n);
+/** Of MySQL's `bigint unsigned`. */
+const UNSIGNED_MAX = 2n ** 64n - 1n;
+
+/** Whole numbers in any spelling (5, +5, 5.0, 5e0); what is not whole or not in 64 bits, signed or not, equals no integer. */
 function canonicalInteger(text: string): string | undefined {
   if (/^(0|-?[1-9]\d{0,17})$/.test(text)) return text;
   const canonical = canonicalNumeric(text);
   if (canonical === undefined || !/^-?\d+$/.test(canonical)) return undefined;
   const value = BigInt(canonical);
-  return value < INT8_MIN || value > INT8_MAX ? undefined : canonical;
+  return value < INT8_MIN || value > UNSIGNED_MAX ? undefined : canonical;
 }
 
 /** Digits beyond these would let a short text ask for a huge one. */

@@ -17,7 +17,7 @@ export interface DatabaseShards {
  */
 export async function openSnapshot(store: TopologyStore, config: DatabaseShards): Promise<Snapshot> {
   const stored = await store.load(config.name);
-  if (stored !== undefined) return restored(stored, config);
+  if (stored !== undefined) return restoredSnapshot(stored, config);
   const first = firstSnapshot(config);
   await store.compareAndSwap(config.name, 0, first);
   return first;
@@ -36,7 +36,8 @@ export function firstSnapshot(config: DatabaseShards): Snapshot {
   };
 }
 
-function restored(stored: StoredTopology, config: DatabaseShards): Snapshot {
+/** What was stored (or sent), with the URLs that the config knows. Throws `configuration` where the two contradict each other. */
+export function restoredSnapshot(stored: StoredTopology, config: DatabaseShards): Snapshot {
   if (stored.home !== config.home) {
     throw new OperatingError(
       'configuration',

@@ -1,4 +1,5 @@
 import { Gate } from './gate.js';
+import { Participants } from './participants.js';
 import type { ShardName } from './ring.js';
 import type { Snapshot } from './snapshot.js';
 
@@ -18,6 +19,8 @@ export type MirrorBarrier = (migration: string, shard: ShardName, position: Posi
 export class Topology {
   #current: Snapshot;
   readonly gate = new Gate();
+  /** All processes that route by this topology; who changes it asks them, sessions only pass this one's gate. */
+  readonly participants = new Participants(this.gate);
   readonly #watchers = new Set<(snapshot: Snapshot) => void>();
   /** Set by the composition root; sessions call it, the migration implements it. */
   mirrorBarrier: MirrorBarrier = async () => {};
@@ -30,11 +33,13 @@ export class Topology {
     return this.#current;
   }
 
-  publish(next: Snapshot): void {
+  /** Here at once; resolves when every participant routes by it. */
+  publish(next: Snapshot): Promise<void> {
     if (next.epoch <= this.#current.epoch)
       throw new RangeError(`epoch ${next.epoch} is not after ${this.#current.epoch}`);
     this.#current = next;
     for (const watch of this.#watchers) watch(next);
+    return this.participants.publish(next);
   }
 
   watch(listener: (snapshot: Snapshot) => void): () => void {

@@ -126,8 +126,7 @@ describe('a client of the control port', () => {
     );
     assert.deepEqual(lines, [
       'parsed',
-      'parameters 0',
-      'columns version:25',
+      'parameters 0 version:25',
       'bound',
       'columns version:25',
       'row Ringferry 9.9.9',

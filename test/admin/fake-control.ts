@@ -49,6 +49,7 @@ export class FakeControl implements Control {
   ];
   readonly #watchers = new Set<(migration: MigrationState) => void>();
 
+  gather = async () => {};
   config = () => this.configuration;
   databases = () => this.databaseStates;
   proxies = () => [
@@ -233,6 +234,8 @@ export function databaseState(name: string, isSharded: boolean): DatabaseState {
     sentBytesTotal: 2000,
     transactionMsTotal: 12.5,
     leasesTotal: 11,
+    sharedRequestsTotal: 7,
+    sharedRequestsAgainTotal: 1,
     leaseWaitMsTotal: 3,
     clientParsesTotal: 4,
     serverParsesTotal: 5,

@@ -11,6 +11,9 @@ export class FakeFrontend implements Frontend {
   readonly localPort = 6433;
   readonly isEncrypted = false;
   readonly lines: string[] = [];
+  readonly receivedBytes = 0;
+  readonly sentBytes = 0;
+  readonly allowsSeveralStatements = true;
   readonly answers = textAnswers;
   events: FrontendEvents | undefined;
   isSlow = false;
@@ -29,6 +32,8 @@ export class FakeFrontend implements Frontend {
     this.#write(`error ${error.sqlstate} ${error.message} | ${error.hint ?? ''}`);
     return true;
   }
+
+  completes(): void {}
 
   sendReady(status: TransactionStatus): boolean {
     this.#write(`ready ${status}`);
@@ -85,7 +90,13 @@ const textAnswers: Answers = {
   portalSuspended: () => text('suspended'),
   emptyQuery: () => text('empty'),
   commandComplete: (tag) => text('done', tag),
-  parameterDescription: (oids) => text('parameters', oids.length),
+  describesEveryResult: false,
+  describedStatement: (_name, { parameterTypes, columns }) =>
+    text(
+      'parameters',
+      parameterTypes.length,
+      ...(columns ?? []).map(({ name, typeOid }) => `${name}:${typeOid}`),
+    ),
   rowDescription: (columns: readonly ResultColumn[]) =>
     text('columns', ...columns.map(({ name, typeOid }) => `${name}:${typeOid}`)),
   dataRow: (fields: RowFields) => text('row', ...fields.map((field) => field?.toString() ?? 'NULL')),

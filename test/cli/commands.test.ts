@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,10 @@ before(async () => {
   server = await startFakeServer();
   folder = mkdtempSync(join(tmpdir(), 'ringferry-cli-'));
 });
-after(() => server.close());
+after(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
 afterEach(() => {
   server.control.acts.length = 0;
   server.control.failure = undefined;
@@ -90,8 +93,9 @@ describe('the way to the control port', () => {
     );
   });
 
-  it('is found in a configuration at the usual place', async () => {
+  it('is found in a configuration at the usual place', async (t) => {
     const cwd = mkdtempSync(join(tmpdir(), 'ringferry-cwd-'));
+    t.after(() => rmSync(cwd, { recursive: true, force: true }));
     writeFileSync(join(cwd, 'ringferry.yaml'), `${SHOP}listen: { admin: "127.0.0.1:1" }\n`);
     // The file is read from the working directory of the process; here only that it is looked for is seen.
     assert.match((await runHere(['admin', 'SHOW VERSION'], { cwd })).err, /ringferry\.yaml/);

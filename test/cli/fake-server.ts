@@ -37,7 +37,7 @@ export async function startFakeServer(
       scram: undefined,
       refusal: undefined,
     }),
-    cancel: () => {},
+    cancel: async () => {},
   });
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {

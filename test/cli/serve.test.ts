@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,6 +62,7 @@ afterEach(async () => {
     await ended;
   }
   running = [];
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
 describe('ringferry serve', () => {

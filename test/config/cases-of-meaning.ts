@@ -180,12 +180,12 @@ export const MEANING_CASES: readonly MistakeCase[] = [
     /file/,
   ],
   [
-    'mysql',
-    shop('engine: mysql', SHARDS, 'home: a'),
-    '4:13',
-    'databases.shop.engine',
-    /not in this release/,
-    /postgres/,
+    'Postgres shards in a MySQL database',
+    shop('engine: mysql', 'shards: { a: { url: postgres://h/shop } }'),
+    '5:25',
+    'databases.shop.shards.a.url',
+    /"postgres:\/\/" is not a MySQL URL/,
+    /mysql:\/\//,
   ],
   [
     'auth_query',

@@ -35,9 +35,9 @@ describe('the example configuration', () => {
   });
 
   it('loads without mistakes with every comment taken off its commented-out databases', () => {
-    const text = readFileSync(example, 'utf8').replace(/^ {2}# (?=legacy|"\*"| {2})/gm, '  ');
+    const text = readFileSync(example, 'utf8').replace(/^ {2}# (?=legacy|webshop|"\*"| {2})/gm, '  ');
     const { config } = parseConfig(text, example, {});
-    assert.deepEqual(Object.keys(config.databases), ['shop', 'legacy', '*']);
+    assert.deepEqual(Object.keys(config.databases), ['shop', 'legacy', '*', 'webshop']);
   });
 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { lastFirst, startPostgres } from '../cluster.js';
+import { lastFirst } from '../cluster.js';
+import { POSTGRES_TESTS } from '../engines.js';
 import { startRingferry } from '../integration/harness.js';
 
 /** One thing that an application does with its driver; returns all it saw, as plain values that do not differ from run to run. */
@@ -12,21 +13,29 @@ export interface Operation {
 }
 
 /** Runs every operation on a direct connection and through a pass-through Ringferry, and demands that both saw the same. */
-export async function compareWithDirect(driver: string, operations: readonly Operation[]): Promise<void> {
+export async function compareWithDirect(
+  driver: string,
+  operations: readonly Operation[],
+  engine = POSTGRES_TESTS,
+): Promise<void> {
   const atEnd = lastFirst(after);
-  const [direct] = await startPostgres(atEnd);
-  for (const mode of ['session', 'transaction'] as const) {
-    const ringferry = await startRingferry(atEnd, {
+  const { protocol } = engine.demo;
+  const [direct] = await engine.start(atEnd, 1);
+  const start = (mode: string) =>
+    startRingferry(atEnd, {
+      engine: protocol,
       shards: { only: direct! },
       database: '*',
       pool: { mode, size: 20 },
     });
+  const proxies = { session: await start('session'), transaction: await start('transaction') };
+  for (const mode of ['session', 'transaction'] as const) {
     describe(`${driver}, pool mode ${mode}`, () => {
       for (const operation of operations) {
         if (operation.sessionOnly === true && mode !== 'session') continue;
         test(operation.name, { timeout: 60_000 }, async () => {
-          const expected = await operation.run(direct!.url());
-          assert.deepEqual(await operation.run(ringferry.url('postgres')), expected);
+          const expected = await operation.run(direct!.url(engine.database));
+          assert.deepEqual(await operation.run(proxies[mode].url(engine.database)), expected);
         });
       }
     });
@@ -65,6 +74,9 @@ export function errorFields(thrown: unknown): Record<string, unknown> {
     'constraint',
     'file',
     'routine',
+    'errno',
+    'sqlState',
+    'sqlMessage',
   ];
   const aliases: Record<string, string> = {
     schema: 'schema_name',

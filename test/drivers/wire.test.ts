@@ -247,6 +247,37 @@ const SCRIPTS: readonly Script[] = [
     readies: 3,
   },
   {
+    name: 'COPY in by Execute, Flush and Sync, as pg8000 does',
+    frames: [
+      query('BEGIN; CREATE TEMP TABLE f (a int) ON COMMIT DROP'),
+      parse('', 'COPY f FROM STDIN'),
+      bind('', ''),
+      execute(''),
+      FLUSH,
+      SYNC,
+      frame('d', '1\n2\n'),
+      frame('c'),
+      SYNC,
+      query('SELECT * FROM f; ROLLBACK'),
+    ],
+    readies: 3,
+  },
+  {
+    name: 'COPY in that is refused, by Execute, Flush and Sync',
+    frames: [
+      parse('', 'COPY no_such_table FROM STDIN'),
+      bind('', ''),
+      execute(''),
+      FLUSH,
+      SYNC,
+      frame('d', '1\n2\n'),
+      frame('c'),
+      SYNC,
+      query('SELECT 1'),
+    ],
+    readies: 3,
+  },
+  {
     name: 'a notice between the rows',
     frames: [
       query(

@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:net';
 import { asOperatingError, type OperatingError } from '../../src/lib/errors.js';
+import { ServerTls } from '../../src/lib/server-tls.js';
 import type { Request } from '../../src/pool/request.js';
 import { StatementIds } from '../../src/pool/statement-ids.js';
 import { Authenticator, type LoginRule } from '../../src/postgres/authenticator.js';
-import { ServerTls } from '../../src/postgres/server-tls.js';
 import { createDoor, type DoorOptions } from '../../src/postgres/startup.js';
 import type { Frontend, FrontendEvents } from '../../src/proxy/frontend.js';
 
@@ -13,12 +13,15 @@ export const certificate = (name: string) => `${certificates}${name}`;
 
 export function serverTls(facts: { required?: boolean; clientCa?: string; name?: string } = {}): ServerTls {
   const { required = false, clientCa, name = 'server' } = facts;
-  return new ServerTls({
-    key: certificate(`${name}.key`),
-    cert: certificate(`${name}.crt`),
-    clientCa,
-    required,
-  });
+  return new ServerTls(
+    {
+      key: certificate(`${name}.key`),
+      cert: certificate(`${name}.crt`),
+      clientCa,
+      required,
+    },
+    ['postgresql'],
+  );
 }
 
 /** A listening door whose clients are served by `serve`, or by a session that answers every query with its own text. */
@@ -45,7 +48,9 @@ export class TestDoor {
       authenticator: options.authenticator ?? new Authenticator(),
       statementIds: options.statementIds ?? new StatementIds(),
       authorize: options.authorize ?? (() => ('rule' in options ? options.rule : rule)),
-      cancel: (key) => door.cancels.push({ ...key }),
+      cancel: async (key) => {
+        door.cancels.push({ ...key });
+      },
       limits: {
         maxStartupBytes: 10_000,
         maxMessageBytes: 1024 * 1024,

@@ -4,8 +4,7 @@ import { and, asc, count, desc, eq, inArray, sql, sum } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { integer, pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core';
 import pg from 'pg';
-import { lastFirst, runSql, startPostgres } from '../cluster.js';
-import { startRingferry } from './harness.js';
+import { startThreeShards, uuidOf } from './three-shards.js';
 
 const customers = pgTable('customers', {
   id: uuid('id').primaryKey(),
@@ -23,33 +22,25 @@ const orders = pgTable(
   (table) => [primaryKey({ columns: [table.customerId, table.number] })],
 );
 
-const atEnd = lastFirst(after);
-const servers = await startPostgres(atEnd, { count: 3 });
-const [a, b, c] = servers as [(typeof servers)[0], (typeof servers)[0], (typeof servers)[0]];
-for (const server of servers) {
-  await runSql(
-    server.url(),
+const { ringferry, atEnd } = await startThreeShards(
+  after,
+  [
     'CREATE TABLE customers (id uuid PRIMARY KEY, name text NOT NULL, country text NOT NULL)',
     'CREATE TABLE orders (customer_id uuid NOT NULL, number int NOT NULL, total int NOT NULL, placed timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (customer_id, number))',
-  );
-}
-const ringferry = await startRingferry(atEnd, {
-  shards: { a, b, c },
-  tables: { customers: { key: 'id' }, orders: { key: 'customer_id' } },
-});
+  ],
+  { customers: { key: 'id' }, orders: { key: 'customer_id' } },
+);
 const pool = new pg.Pool({ connectionString: ringferry.url(), max: 4 });
 // The pool's end does not wait for its sockets: the proxy's farewell may still reach them.
 pool.on('error', () => {});
 atEnd(() => pool.end());
 const db = drizzle(pool);
 
-const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
-
 describe('Drizzle ORM against three shards', () => {
   test('insert, select, update and delete by the key', async () => {
     await db.insert(customers).values(
       Array.from({ length: 60 }, (_, n) => ({
-        id: id(n),
+        id: uuidOf(n),
         name: `customer ${n}`,
         country: n % 2 === 0 ? 'SE' : 'NO',
       })),
@@ -57,18 +48,18 @@ describe('Drizzle ORM against three shards', () => {
     await db
       .update(customers)
       .set({ name: 'Grace' })
-      .where(eq(customers.id, id(7)));
+      .where(eq(customers.id, uuidOf(7)));
     const deleted = await db
       .delete(customers)
-      .where(eq(customers.id, id(8)))
+      .where(eq(customers.id, uuidOf(8)))
       .returning();
-    assert.deepEqual(deleted, [{ id: id(8), name: 'customer 8', country: 'SE' }]);
+    assert.deepEqual(deleted, [{ id: uuidOf(8), name: 'customer 8', country: 'SE' }]);
     assert.deepEqual(
       await db
         .select()
         .from(customers)
-        .where(eq(customers.id, id(7))),
-      [{ id: id(7), name: 'Grace', country: 'NO' }],
+        .where(eq(customers.id, uuidOf(7))),
+      [{ id: uuidOf(7), name: 'Grace', country: 'NO' }],
     );
   });
 
@@ -76,7 +67,7 @@ describe('Drizzle ORM against three shards', () => {
     const upsert = (name: string) =>
       db
         .insert(customers)
-        .values({ id: id(500), name, country: 'FI' })
+        .values({ id: uuidOf(500), name, country: 'FI' })
         .onConflictDoUpdate({ target: customers.id, set: { name } })
         .returning({ name: customers.name });
     assert.deepEqual(await upsert('first'), [{ name: 'first' }]);
@@ -86,15 +77,15 @@ describe('Drizzle ORM against three shards', () => {
   test('a transaction of an order, and a join on the key', async () => {
     await db.transaction(async (transaction) => {
       await transaction.insert(orders).values([
-        { customerId: id(7), number: 1, total: 30 },
-        { customerId: id(7), number: 2, total: 12 },
+        { customerId: uuidOf(7), number: 1, total: 30 },
+        { customerId: uuidOf(7), number: 2, total: 12 },
       ]);
     });
     const rows = await db
       .select({ name: customers.name, number: orders.number })
       .from(customers)
       .innerJoin(orders, eq(orders.customerId, customers.id))
-      .where(and(eq(customers.id, id(7))))
+      .where(and(eq(customers.id, uuidOf(7))))
       .orderBy(desc(orders.number));
     assert.deepEqual(rows, [
       { name: 'Grace', number: 2 },
@@ -118,11 +109,11 @@ describe('Drizzle ORM against three shards', () => {
     const some = await db
       .select({ id: customers.id })
       .from(customers)
-      .where(inArray(customers.id, [id(1), id(2), id(3), id(4)]))
+      .where(inArray(customers.id, [uuidOf(1), uuidOf(2), uuidOf(3), uuidOf(4)]))
       .orderBy(asc(customers.id))
       .limit(2)
       .offset(1);
-    assert.deepEqual(some, [{ id: id(2) }, { id: id(3) }]);
+    assert.deepEqual(some, [{ id: uuidOf(2) }, { id: uuidOf(3) }]);
   });
 
   test('raw SQL with a scatter', async () => {

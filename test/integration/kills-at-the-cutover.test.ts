@@ -1,23 +1,5 @@
+import { POSTGRES_TESTS } from '../engines.js';
+import { FROM_THE_CUTOVER_ON, OF_A_ROLLBACK, OF_AN_ABORT } from '../stop-points.js';
 import { testKills } from './kills.js';
 
-await testKills(
-  [
-    'held',
-    'drained',
-    'fenced',
-    'marker-written',
-    'marker-passed',
-    'fence-kept',
-    'switched-in-store',
-    'released',
-    'switched',
-    'cleaning',
-    'rows-deleted',
-    'moves-dropped',
-    'traces-removed',
-  ],
-  {
-    ABORT: ['aborting', 'copies-cleared', 'moves-withdrawn'],
-    ROLLBACK: ['rollback-prepared', 'rolled-back'],
-  },
-);
+await testKills(POSTGRES_TESTS, FROM_THE_CUTOVER_ON, { ABORT: OF_AN_ABORT, ROLLBACK: OF_A_ROLLBACK });

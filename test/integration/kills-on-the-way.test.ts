@@ -1,17 +1,6 @@
+import { POSTGRES_TESTS } from '../engines.js';
+import { BEFORE_THE_CUTOVER } from '../stop-points.js';
 import { testKills } from './kills.js';
 
-// Up to here the source owns the moving rows; a restarted proxy goes on to the end.
-await testKills([
-  'preparing',
-  'prepared',
-  'published-copying',
-  'cleared',
-  'snapshots-open',
-  'copied',
-  'streams-open',
-  'caught-up',
-  'verified',
-  'mirrored',
-  'ready',
-  'reverse-prepared',
-]);
+// A restarted proxy goes on to the end.
+await testKills(POSTGRES_TESTS, BEFORE_THE_CUTOVER);

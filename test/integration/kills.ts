@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lastFirst } from '../cluster.js';
-import { makeProxyProcess } from './harness.js';
+import type { TestEngine } from '../engines.js';
+import { makeProxyProcess, ROLE } from './harness.js';
 import { mustHaveNoTraces, OpenShop, Operator, SHOP, startShopShards } from './shop.js';
 
 /**
@@ -14,25 +15,31 @@ import { mustHaveNoTraces, OpenShop, Operator, SHOP, startShopShards } from './s
  * shards. Adding and removing the shard take turns, so both are killed.
  */
 export async function testKills(
+  engine: TestEngine,
   onTheWay: readonly string[],
   onTheWayBack: Readonly<Record<string, readonly string[]>> = {},
 ): Promise<void> {
   const atEnd = lastFirst(after);
   const folder = await mkdtemp(join(tmpdir(), 'ringferry-kills-'));
   atEnd(() => rm(folder, { recursive: true, force: true }));
-  const shards = await startShopShards(atEnd, ['d']);
+  const shards = await startShopShards(atEnd, ['d'], engine);
   const { a, b, c } = shards as {
     a: (typeof shards)[string];
     b: (typeof shards)[string];
     c: (typeof shards)[string];
   };
-  const proxy = await makeProxyProcess(atEnd, { shards: { a, b, c }, ...SHOP });
+  const proxy = await makeProxyProcess(atEnd, {
+    engine: engine.demo.protocol,
+    shards: { a, b, c },
+    ...SHOP,
+  });
   const operator = new Operator(proxy.ports.admin);
-  const url = proxy.url('postgres', 'postgres');
+  const url = proxy.url(engine.database, ROLE[engine.demo.protocol], engine.demo.protocol);
   await proxy.start();
-  let shop = await OpenShop.open(url, shards, 300);
+  let shop = await OpenShop.open(url, shards, 300, engine);
   await shop.traffic.stop();
   await proxy.end('SIGKILL');
+  const urlOfD = shards['d']!.url(engine.database);
   let hasD = false;
 
   /** Brings the process to a stop point of a migration, kills it there, and starts it again. */
@@ -65,11 +72,9 @@ export async function testKills(
 
   /** Clients may see that the connection was lost, and nothing else. */
   async function closeShop(): Promise<void> {
-    await sleep(300);
+    await shop.untilAuditable();
     await shop.traffic.stop();
-    const strange = shop.traffic.errors.filter(
-      (error) => !/ECONNREFUSED|ECONNRESET|EPIPE|terminated unexpectedly|57P0[123]/.test(error),
-    );
+    const strange = shop.traffic.errors.filter((error) => !engine.lostConnection.test(error));
     assert.deepEqual(strange, []);
     assert.deepEqual(shop.traffic.wrongAnswers, []);
   }
@@ -79,9 +84,7 @@ export async function testKills(
       timeout: 120_000,
     }, async () => {
       await killAt(point, async () => {
-        await operator.start(
-          hasD ? 'REMOVE SHARD d finish=now' : `ADD SHARD d '${shards['d']!.url()}' finish=now`,
-        );
+        await operator.start(hasD ? 'REMOVE SHARD d finish=now' : `ADD SHARD d '${urlOfD}' finish=now`);
       });
       const id = String((await operator.lastMigration())['id']);
       await operator.until(id, ['done']);
@@ -93,7 +96,7 @@ export async function testKills(
         `${report.uncertain} of ${report.checked} writes have an unknown outcome`,
       );
       assert.equal((report.spread.get('d') ?? 0) > 0, hasD);
-      await mustHaveNoTraces(shards);
+      await mustHaveNoTraces(shards, engine);
       await proxy.end('SIGKILL');
     });
   }
@@ -107,7 +110,7 @@ export async function testKills(
         await killAt(point, async () => {
           const options = command === 'ABORT' ? 'cutover=manual' : 'finish=manual';
           const id = await operator.start(
-            hasD ? `REMOVE SHARD d ${options}` : `ADD SHARD d '${shards['d']!.url()}' ${options}`,
+            hasD ? `REMOVE SHARD d ${options}` : `ADD SHARD d '${urlOfD}' ${options}`,
           );
           await operator.until(id, [command === 'ABORT' ? 'ready' : 'switched']);
           await sleep(200);
@@ -118,7 +121,7 @@ export async function testKills(
         await closeShop();
         const report = await shop.mustBeWhole();
         assert.deepEqual([...report.spread], [...before]);
-        await mustHaveNoTraces(shards);
+        await mustHaveNoTraces(shards, engine);
         await proxy.end('SIGKILL');
       });
     }

@@ -1,36 +1,27 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import pg from 'pg';
-import { lastFirst, runSql, startPostgres } from '../cluster.js';
-import { startRingferry } from './harness.js';
+import { startThreeShards, uuidOf } from './three-shards.js';
 
-const atEnd = lastFirst(after);
-const servers = await startPostgres(atEnd, { count: 3 });
-const [a, b, c] = servers as [(typeof servers)[0], (typeof servers)[0], (typeof servers)[0]];
-for (const server of servers) {
-  await runSql(
-    server.url(),
+const { ringferry, atEnd } = await startThreeShards(
+  after,
+  [
     'CREATE TABLE events (tenant uuid, id int, body jsonb, at timestamptz DEFAULT now(), raw bytea, amount numeric, PRIMARY KEY (tenant, id))',
     'CREATE TABLE tenants (id uuid PRIMARY KEY, name text NOT NULL)',
-  );
-}
-const ringferry = await startRingferry(atEnd, {
-  shards: { a, b, c },
-  tables: { events: { key: 'tenant' }, tenants: { key: 'id' } },
-});
+  ],
+  { events: { key: 'tenant' }, tenants: { key: 'id' } },
+);
 const pool = new pg.Pool({ connectionString: ringferry.url(), max: 8 });
 // The pool's end does not wait for its sockets: the proxy's farewell may still reach them.
 pool.on('error', () => {});
 atEnd(() => pool.end());
 
-const tenant = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
-
 describe('node-postgres against three shards', () => {
   test('parameters of many types come back as they went in', async () => {
-    await pool.query('INSERT INTO tenants VALUES ($1, $2)', [tenant(1), 'Ada']);
+    await pool.query('INSERT INTO tenants VALUES ($1, $2)', [uuidOf(1), 'Ada']);
     const raw = Buffer.from([0, 1, 2, 255]);
     await pool.query('INSERT INTO events (tenant, id, body, raw, amount) VALUES ($1, $2, $3, $4, $5)', [
-      tenant(1),
+      uuidOf(1),
       1,
       { deep: ['ü', null] },
       raw,
@@ -38,7 +29,7 @@ describe('node-postgres against three shards', () => {
     ]);
     const { rows } = await pool.query(
       'SELECT body, raw, amount, at FROM events WHERE tenant = $1 AND id = $2',
-      [tenant(1), 1],
+      [uuidOf(1), 1],
     );
     assert.deepEqual(rows[0].body, { deep: ['ü', null] });
     assert.deepEqual(rows[0].raw, raw);
@@ -49,12 +40,12 @@ describe('node-postgres against three shards', () => {
   test('many clients at once each get their own answers', async () => {
     await Promise.all(
       Array.from({ length: 300 }, (_, n) =>
-        pool.query('INSERT INTO tenants VALUES ($1, $2)', [tenant(n + 100), `tenant ${n}`]),
+        pool.query('INSERT INTO tenants VALUES ($1, $2)', [uuidOf(n + 100), `tenant ${n}`]),
       ),
     );
     const answers = await Promise.all(
       Array.from({ length: 300 }, (_, n) =>
-        pool.query('SELECT name FROM tenants WHERE id = $1', [tenant(n + 100)]),
+        pool.query('SELECT name FROM tenants WHERE id = $1', [uuidOf(n + 100)]),
       ),
     );
     for (const [n, answer] of answers.entries()) assert.deepEqual(answer.rows, [{ name: `tenant ${n}` }]);
@@ -71,7 +62,7 @@ describe('node-postgres against three shards', () => {
             client.query({
               name: 'by id',
               text: 'SELECT name FROM tenants WHERE id = $1',
-              values: [tenant(100 + n * 7 + round)],
+              values: [uuidOf(100 + n * 7 + round)],
             }),
           ),
         );
@@ -84,7 +75,7 @@ describe('node-postgres against three shards', () => {
   });
 
   test('= ANY($1) and IN reach only the rows asked for, from all their owners', async () => {
-    const ids = Array.from({ length: 40 }, (_, n) => tenant(100 + n));
+    const ids = Array.from({ length: 40 }, (_, n) => uuidOf(100 + n));
     const any = await pool.query('SELECT id FROM tenants WHERE id = ANY($1::uuid[]) ORDER BY id', [ids]);
     assert.deepEqual(
       any.rows.map((row) => row.id),
@@ -104,7 +95,7 @@ describe('node-postgres against three shards', () => {
   });
 
   test('a multi-row INSERT with RETURNING gives back every row', async () => {
-    const values = Array.from({ length: 30 }, (_, n) => [tenant(900 + n), `r${n}`]);
+    const values = Array.from({ length: 30 }, (_, n) => [uuidOf(900 + n), `r${n}`]);
     const text = `INSERT INTO tenants VALUES ${values.map((_, i) => `($${2 * i + 1}, $${2 * i + 2})`).join(', ')} RETURNING id, name`;
     const result = await pool.query(text, values.flat());
     assert.equal(result.rowCount, 30);
@@ -115,22 +106,22 @@ describe('node-postgres against three shards', () => {
     const client = await pool.connect();
     try {
       await client.query('BEGIN');
-      await client.query('INSERT INTO tenants VALUES ($1, $2)', [tenant(5000), 'one']);
+      await client.query('INSERT INTO tenants VALUES ($1, $2)', [uuidOf(5000), 'one']);
       await client.query('SAVEPOINT s');
-      await assert.rejects(client.query('INSERT INTO tenants VALUES ($1, $2)', [tenant(5000), 'two']), {
+      await assert.rejects(client.query('INSERT INTO tenants VALUES ($1, $2)', [uuidOf(5000), 'two']), {
         code: '23505',
       });
       await assert.rejects(client.query('SELECT 1'), { code: '25P02' });
       await client.query('ROLLBACK TO s');
-      await client.query('UPDATE tenants SET name = $2 WHERE id = $1', [tenant(5000), 'three']);
+      await client.query('UPDATE tenants SET name = $2 WHERE id = $1', [uuidOf(5000), 'three']);
       await client.query('COMMIT');
       await client.query('BEGIN');
-      await client.query('DELETE FROM tenants WHERE id = $1', [tenant(5000)]);
+      await client.query('DELETE FROM tenants WHERE id = $1', [uuidOf(5000)]);
       await client.query('ROLLBACK');
     } finally {
       client.release();
     }
-    assert.deepEqual((await pool.query('SELECT name FROM tenants WHERE id = $1', [tenant(5000)])).rows, [
+    assert.deepEqual((await pool.query('SELECT name FROM tenants WHERE id = $1', [uuidOf(5000)])).rows, [
       { name: 'three' },
     ]);
   });
@@ -140,8 +131,8 @@ describe('node-postgres against three shards', () => {
     try {
       await client.query('BEGIN');
       for (let n = 0; n < 12; n++)
-        await client.query('UPDATE tenants SET name = $2 WHERE id = $1', [tenant(100 + n), 'changed']);
-      await assert.rejects(client.query('INSERT INTO tenants VALUES ($1, NULL)', [tenant(6000)]), {
+        await client.query('UPDATE tenants SET name = $2 WHERE id = $1', [uuidOf(100 + n), 'changed']);
+      await assert.rejects(client.query('INSERT INTO tenants VALUES ($1, NULL)', [uuidOf(6000)]), {
         code: '23502',
       });
       const end = await client.query('COMMIT');
@@ -157,7 +148,7 @@ describe('node-postgres against three shards', () => {
     const client = new pg.Client({ connectionString: ringferry.url() });
     await client.connect();
     try {
-      const long = client.query('SELECT pg_sleep(30) FROM tenants WHERE id = $1', [tenant(1)]);
+      const long = client.query('SELECT pg_sleep(30) FROM tenants WHERE id = $1', [uuidOf(1)]);
       const { processID, secretKey } = client as unknown as { processID: number; secretKey: number };
       setTimeout(() => {
         const canceller = new pg.Client({ connectionString: ringferry.url() });
@@ -177,7 +168,7 @@ describe('node-postgres against three shards', () => {
         connection.connect(ringferry.ports.postgres, '127.0.0.1');
       }, 200);
       await assert.rejects(long, { code: '57014' });
-      assert.deepEqual((await client.query('SELECT name FROM tenants WHERE id = $1', [tenant(1)])).rows, [
+      assert.deepEqual((await client.query('SELECT name FROM tenants WHERE id = $1', [uuidOf(1)])).rows, [
         { name: 'Ada' },
       ]);
     } finally {

@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import postgres from 'postgres';
-import { lastFirst, runSql, startPostgres } from '../cluster.js';
-import { startRingferry } from './harness.js';
+import { startThreeShards } from './three-shards.js';
 
-const atEnd = lastFirst(after);
-const servers = await startPostgres(atEnd, { count: 3 });
-const [a, b, c] = servers as [(typeof servers)[0], (typeof servers)[0], (typeof servers)[0]];
-for (const server of servers) {
-  await runSql(
-    server.url(),
+const { ringferry, atEnd } = await startThreeShards(
+  after,
+  [
     'CREATE TABLE accounts (id bigint PRIMARY KEY, owner text NOT NULL, balance numeric NOT NULL DEFAULT 0, tags text[])',
-  );
-}
-const ringferry = await startRingferry(atEnd, { shards: { a, b, c }, tables: { accounts: { key: 'id' } } });
+  ],
+  { accounts: { key: 'id' } },
+);
 const sql = postgres(ringferry.url(), { max: 6, onnotice: () => {} });
 atEnd(() => sql.end());
 

@@ -54,3 +54,37 @@ export function pgbench(url: string, ...args: string[]): Promise<ProgramResult> 
   const { hostname, port, username, pathname } = new URL(url);
   return runProgram('pgbench', ['-h', hostname, '-p', port, '-U', username, ...args, pathname.slice(1)]);
 }
+
+/** The mariadb client in batch mode without headings, stopping at the first error; `lines` is its output. */
+export async function mariadb(
+  url: string,
+  sql: string,
+  ...args: string[]
+): Promise<ProgramResult & { lines: string[] }> {
+  const { hostname, port, username, pathname } = new URL(url);
+  const server = ['-h', hostname, '-P', port, '-u', username, '--protocol=tcp', '--connect-timeout=10'];
+  const result = await runProgram(
+    'mariadb',
+    ['--no-defaults', ...server, '--batch', '--skip-column-names', ...args, pathname.slice(1)],
+    sql,
+  );
+  return { ...result, lines: result.stdout.split('\n').filter((line) => line !== '') };
+}
+
+export function sysbench(
+  url: string,
+  test: string,
+  command: string,
+  ...args: string[]
+): Promise<ProgramResult> {
+  const { hostname, port, username, pathname } = new URL(url);
+  const server = [`--mysql-host=${hostname}`, `--mysql-port=${port}`, `--mysql-user=${username}`];
+  return runProgram('sysbench', [
+    test,
+    '--db-driver=mysql',
+    ...server,
+    `--mysql-db=${pathname.slice(1)}`,
+    ...args,
+    command,
+  ]);
+}

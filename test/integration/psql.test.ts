@@ -81,6 +81,15 @@ describe('psql against three shards', () => {
     assert.deepEqual(await countsPerShard('colours'), [2, 2, 2]);
   });
 
+  test('COPY into a reference table puts the rows on every shard', async () => {
+    const put = await psql(url, 'COPY colours FROM STDIN;\ngreen\nyellow\n\\.\n');
+    assert.deepEqual([put.status, put.stderr], [0, '']);
+    assert.deepEqual(await countsPerShard('colours'), [4, 4, 4]);
+    const twice = await psql(url, 'COPY colours FROM STDIN;\nblack\ngreen\n\\.\n');
+    assert.match(twice.stderr, /duplicate key value/);
+    assert.deepEqual(await countsPerShard('colours'), [4, 4, 4]);
+  });
+
   test('a table that is not declared lives at home', async () => {
     const result = await psql(url, "INSERT INTO notes VALUES (1, 'here');\nSELECT note FROM notes;");
     assert.deepEqual(result.lines, ['here'], result.stderr);
@@ -140,5 +149,12 @@ describe('psql against three shards', () => {
     const got = await psql(url, 'COPY (SELECT id, name FROM people WHERE id >= 1000) TO STDOUT;');
     assert.deepEqual(got.lines.sort()[499], '1499\tcopied 499', got.stderr);
     assert.equal(got.lines.length, 500);
+    const withHeader = await psql(
+      url,
+      'COPY (SELECT id FROM people WHERE id >= 1000) TO STDOUT WITH (FORMAT csv, HEADER);',
+    );
+    assert.equal(withHeader.lines.shift(), 'id', 'one header for all shards');
+    const ids = Array.from({ length: 500 }, (_, i) => `${1000 + i}`);
+    assert.deepEqual(withHeader.lines.sort(), ids, withHeader.stderr);
   });
 });

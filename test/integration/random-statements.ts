@@ -1,4 +1,5 @@
 /** Statements by lot over the tables of differential.test.ts: mostly what applications write, some that must be refused. */
+import type { Statement } from './differential.js';
 
 export type Random = () => number;
 
@@ -6,11 +7,6 @@ export type Random = () => number;
 export function randomFrom(seed: number): Random {
   let state = seed % 2_147_483_647 || 1;
   return () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
-}
-
-export interface Statement {
-  readonly sql: string;
-  readonly isOrdered: boolean;
 }
 
 export const SCHEMA = `
@@ -29,7 +25,12 @@ export class StatementMaker {
     this.#random = random;
   }
 
-  next(): Statement {
+  /** Prepared ones have no parameters. */
+  next(isPrepared: boolean): Statement {
+    return { ...this.#statement(), ...(isPrepared ? { values: [] } : {}) };
+  }
+
+  #statement(): Statement {
     const makers = [
       () => this.#select(),
       () => this.#select(),

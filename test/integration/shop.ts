@@ -3,9 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type AuditReport, audit } from '../../src/demo/audit.js';
 import { Journal } from '../../src/demo/journal.js';
 import { seedShop } from '../../src/demo/seed.js';
-import { SHOP_SCHEMA, SHOP_TABLES } from '../../src/demo/shop.js';
+import { SHOP_TABLES } from '../../src/demo/shop.js';
 import { Traffic } from '../../src/demo/traffic.js';
-import { type After, type PostgresServer, runSql, startPostgres } from '../cluster.js';
+import { type After, runSql } from '../cluster.js';
+import { POSTGRES_TESTS, type TestEngine, type TestServer } from '../engines.js';
+import { eventually } from './eventually.js';
+
+type Shards = Readonly<Record<string, TestServer>>;
+
+/** Fewer rows than that and an audit has seen next to nothing. */
+const LEAST_CHECKED = 1000;
 
 export const SHOP = { tables: SHOP_TABLES, home: 'a' } as const;
 
@@ -13,20 +20,32 @@ export const SHOP = { tables: SHOP_TABLES, home: 'a' } as const;
 export async function startShopShards(
   after: After,
   later: readonly string[],
-): Promise<Record<string, PostgresServer>> {
+  engine = POSTGRES_TESTS,
+): Promise<Record<string, TestServer>> {
   const names = ['a', 'b', 'c', ...later];
-  const servers = await startPostgres(after, { count: names.length });
-  await Promise.all(servers.slice(0, 3).map((server) => runSql(server.url(), SHOP_SCHEMA)));
+  const servers = await engine.start(after, names.length);
+  await Promise.all(
+    servers
+      .slice(0, 3)
+      .map((server) => engine.run(server.url(engine.database), ...statementsOf(engine.demo.schema))),
+  );
   return Object.fromEntries(names.map((name, index) => [name, servers[index]!]));
+}
+
+/** The schema's statements, which have no semicolon inside. */
+export function statementsOf(schema: string): string[] {
+  return schema.split(';').filter((statement) => statement.trim() !== '');
 }
 
 /** A shop that is open: filled, with traffic, and a journal that an audit can be held against. */
 export class OpenShop {
   readonly journal: Journal;
   readonly traffic: Traffic;
-  readonly #shards: Readonly<Record<string, PostgresServer>>;
+  readonly #shards: Shards;
+  readonly #engine: TestEngine;
 
-  private constructor(journal: Journal, traffic: Traffic, shards: Readonly<Record<string, PostgresServer>>) {
+  private constructor(engine: TestEngine, journal: Journal, traffic: Traffic, shards: Shards) {
+    this.#engine = engine;
     this.journal = journal;
     this.traffic = traffic;
     this.#shards = shards;
@@ -34,19 +53,21 @@ export class OpenShop {
 
   static async open(
     url: string,
-    shards: Readonly<Record<string, PostgresServer>>,
+    shards: Shards,
     customers = 600,
+    engine = POSTGRES_TESTS,
   ): Promise<OpenShop> {
     const journal = new Journal();
-    const { customerIds } = await seedShop(url, { customers, ordersPerCustomer: 2 }, journal);
-    const traffic = new Traffic({ url, shoppers: 6, thinkMs: 8, customerIds, journal });
+    const { customerIds } = await seedShop(engine.demo, url, { customers, ordersPerCustomer: 2 }, journal);
+    const traffic = new Traffic({ engine: engine.demo, url, shoppers: 6, thinkMs: 8, customerIds, journal });
     traffic.start('all');
-    return new OpenShop(journal, traffic, shards);
+    return new OpenShop(engine, journal, traffic, shards);
   }
 
   /** New traffic in the same shop, with the same journal. */
   static reopen(url: string, shop: OpenShop): OpenShop {
     const traffic = new Traffic({
+      engine: shop.#engine.demo,
       url,
       shoppers: 6,
       thinkMs: 8,
@@ -54,17 +75,17 @@ export class OpenShop {
       journal: shop.journal,
     });
     traffic.start('again');
-    return new OpenShop(shop.journal, traffic, shop.#shards);
+    return new OpenShop(shop.#engine, shop.journal, traffic, shop.#shards);
   }
 
   /** Compares the journal with the shards; servers that hold no tables yet are left out. Traffic must have stopped. */
   async audit(): Promise<AuditReport> {
     const withTables: { name: string; url: string }[] = [];
     for (const [name, server] of Object.entries(this.#shards)) {
-      const [row] = await runSql(server.url(), "SELECT to_regclass('customers') IS NOT NULL AS there");
-      if (row!['there'] === true) withTables.push({ name, url: server.url() });
+      const url = server.url(this.#engine.database);
+      if (await this.#engine.hasTable(url, 'customers')) withTables.push({ name, url });
     }
-    return audit(this.journal, withTables);
+    return audit(this.#engine.demo, this.journal, withTables);
   }
 
   async mustBeWhole(): Promise<AuditReport> {
@@ -73,8 +94,21 @@ export class OpenShop {
       { lost: report.lost, doubled: report.doubled, resurrected: report.resurrected },
       { lost: [], doubled: [], resurrected: [] },
     );
-    assert.ok(report.checked > 1000);
+    assert.ok(report.checked > LEAST_CHECKED, `${report.checked} rows were checked`);
     return report;
+  }
+
+  /** Resolves when traffic has written enough for an audit to tell something, and has looked at it again since now. */
+  async untilAuditable(): Promise<void> {
+    const { journal, traffic } = this;
+    const until = traffic.counts + 5;
+    await eventually(async () => {
+      const written = journal.points.size + journal.orders.size + journal.cancelled.size;
+      assert.ok(
+        written > LEAST_CHECKED && traffic.counts >= until,
+        `${written} rows, ${traffic.counts} counts, after ${traffic.errors.at(-1)}`,
+      );
+    }, 30_000);
   }
 }
 
@@ -116,22 +150,7 @@ export class Operator {
 }
 
 /** Nothing of a migration may be left in any database. */
-export async function mustHaveNoTraces(shards: Readonly<Record<string, PostgresServer>>): Promise<void> {
-  for (const [name, server] of Object.entries(shards)) {
-    const left = await runSql(
-      server.url(),
-      `SELECT 'slot ' || slot_name AS what FROM pg_replication_slots
-       UNION ALL SELECT 'publication ' || pubname FROM pg_publication
-       UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE NOT tgisinternal
-       UNION ALL SELECT 'origin ' || roname FROM pg_replication_origin
-       UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts
-       UNION ALL SELECT 'table ' || schemaname || '.' || tablename FROM pg_tables WHERE schemaname = 'ringferry'
-       UNION ALL SELECT 'replica identity of ' || relname FROM pg_class WHERE relkind = 'r' AND relreplident = 'f'`,
-    );
-    assert.deepEqual(
-      left.map((row) => row['what']),
-      [],
-      `left on shard ${name}`,
-    );
-  }
+export async function mustHaveNoTraces(shards: Shards, engine = POSTGRES_TESTS): Promise<void> {
+  for (const [name, server] of Object.entries(shards))
+    assert.deepEqual(await engine.traces(server.url(engine.database)), [], `left on shard ${name}`);
 }

@@ -4,11 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { OperatingError } from '../../src/lib/errors.js';
-import { TimedOut, untilAborted, within } from '../../src/migration/interrupt.js';
+import { untilAborted } from '../../src/lib/until-aborted.js';
+import { TimedOut, within } from '../../src/migration/interrupt.js';
 import { isBeforeCutover, isOver, PHASE_RULES } from '../../src/migration/phases.js';
 import { PHASES } from '../../src/migration/record.js';
 import { recordOf } from '../../src/migration/record-document.js';
 import { backoffMs, isTransient } from '../../src/migration/retry.js';
+import { isPassing as isPassingOnMysql } from '../../src/mysql/passing-errors.js';
+import { isPassing } from '../../src/postgres/passing-errors.js';
 import { FileStore } from '../../src/topology/file-store.js';
 import { VirtualTime } from '../simulation/virtual-time.js';
 import { ADD_D, Stage } from './stage.js';
@@ -59,9 +62,30 @@ test('errors that pass by themselves are told from those that do not', () => {
     new Error('x'),
   ];
   for (const error of passing)
-    assert.equal(isTransient(error), true, `${error.message} ${(error as { code?: string }).code}`);
+    assert.equal(
+      isTransient(error, { isPassing }),
+      true,
+      `${error.message} ${(error as { code?: string }).code}`,
+    );
   for (const error of lasting)
-    assert.equal(isTransient(error), false, `${error.message} ${(error as { code?: string }).code}`);
+    assert.equal(
+      isTransient(error, { isPassing }),
+      false,
+      `${error.message} ${(error as { code?: string }).code}`,
+    );
+});
+
+test('each engine knows which of its errors pass', () => {
+  const withErrno = (errno: number) => Object.assign(new Error('x'), { errno, sqlState: 'HY000' });
+  const engine = { isPassing: isPassingOnMysql };
+  for (const errno of [1205, 1213, 1040, 1053])
+    assert.equal(isTransient(withErrno(errno), engine), true, String(errno));
+  for (const errno of [1062, 1146, 1064])
+    assert.equal(isTransient(withErrno(errno), engine), false, String(errno));
+  assert.equal(
+    isTransient(new Error("Can't add new command when connection is in closed state"), engine),
+    true,
+  );
 });
 
 test('pauses between tries double and are bounded', () => {

@@ -1,17 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { AppliedStream, StreamSpec } from '../../src/migration/engine.js';
+import type { AppliedStream } from '../../src/migration/engine.js';
 import { StreamKeeper } from '../../src/migration/stream-keeper.js';
 import type { World } from '../../src/migration/world.js';
 import { VirtualTime } from '../simulation/virtual-time.js';
-
-const SPEC: StreamSpec = {
-  migration: 'm1',
-  direction: 'forward',
-  from: { shard: 'a', url: 'a' },
-  to: { shard: 'b', url: 'b' },
-  tasks: [],
-};
+import { SPEC } from './stream-spec.js';
 
 class ScriptedStream implements AppliedStream {
   applied = '0';
@@ -50,6 +43,7 @@ function stage(isEndless = false) {
     clock: time,
     log: { warn: () => {} },
     engine: {
+      isPassing: () => false,
       openStream: async () => {
         const error = openErrors.shift();
         if (error !== undefined) throw error;

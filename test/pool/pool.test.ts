@@ -7,6 +7,18 @@ import { answers } from '../../src/postgres/answers.js';
 import { connectBackend } from '../../src/postgres/backend.js';
 import { encodeReadyForQuery } from '../../src/postgres/backend-messages.js';
 import { type ScriptedPeer, ScriptedServer } from '../fakes/scripted-server.js';
+import { request as requests } from '../postgres/wire-requests.js';
+
+const NOBODY = {
+  onBytes: () => true,
+  onError: () => {},
+  onCommandTag: () => {},
+  onCopyIn: () => {},
+  onParameter: () => {},
+  onEnd: () => {},
+  onBroken: () => {},
+  onMoved: () => {},
+};
 
 const pools: Pool[] = [];
 const servers: ScriptedServer[] = [];
@@ -88,12 +100,12 @@ describe('the pool', () => {
       pool.release(backend);
     });
     assert.equal(pool.waiting, 3);
-    assert.ok(pool.oldestWaitMs >= 0);
+    assert.ok(pool.waits.oldestWaitMs >= 0);
     pool.release(only);
     assert.equal(pool.tryLease(), undefined, 'the one given back is promised already');
     await Promise.all(waits);
     assert.deepEqual(order, [1, 2, 3]);
-    assert.ok(pool.maxWaitMs > 0);
+    assert.ok(pool.waits.maxWaitMs > 0);
   });
 
   test('says after the limit that none became free, of which shard, and how many are in use', async () => {
@@ -105,7 +117,7 @@ describe('the pool', () => {
       assert.match((error as OperatingError).detail ?? '', /1 of 1 are in use/);
       return true;
     });
-    assert.equal(pool.waitTimeoutsTotal, 1);
+    assert.equal(pool.waits.timeoutsTotal, 1);
     assert.equal(pool.waiting, 0);
     pool.release(only);
     assert.equal(await pool.lease(), only, 'who gave up does not take one later');
@@ -303,5 +315,59 @@ describe('the pool', () => {
     pool.release(one);
     await closing;
     assert.ok(one.isBroken);
+  });
+
+  test('keeps lanes for reads, and closes one of them when somebody waits for a backend of its own', async () => {
+    const answer: (() => void)[] = [];
+    const server = await start(async (peer) => {
+      peer.welcome();
+      for (;;) {
+        await peer.expect('Q');
+        await new Promise<void>((resolve) => answer.push(resolve));
+        peer.send(answers.commandComplete('SELECT 0'), encodeReadyForQuery('idle'));
+      }
+    });
+    const pool = poolOf(server.url, { pipeline: 2 });
+    const request = requests.query('SELECT 1');
+    const reads = (count: number) => {
+      for (let n = 0; n < count; n++) {
+        const lane = pool.join(request, '')!;
+        lane.line.join(request, { ...NOBODY, onEnd: () => pool.lanes.left(lane) });
+      }
+    };
+    assert.equal(pool.join(request, ''), undefined, 'there is no connection yet');
+    const backends = await Promise.all([pool.lease(), pool.lease()]);
+    for (const backend of backends) pool.release(backend);
+    reads(3);
+    assert.deepEqual([pool.active, pool.idle], [2, 0], 'a full line, and a second one');
+    const waiting = pool.lease();
+    const open = pool.join(request, '');
+    assert.equal(open, undefined, 'the line that stays open is full, the other one ends');
+    while (pool.waits.size > 0) {
+      answer.shift()?.();
+      await moment(1);
+    }
+    assert.ok((await waiting).isBusy === false);
+  });
+
+  test('closes although nobody waits any more for what a shared backend still does', async () => {
+    const answer: (() => void)[] = [];
+    const server = await start(async (peer) => {
+      peer.welcome();
+      await peer.expect('Q');
+      await new Promise<void>((resolve) => answer.push(resolve));
+      peer.send(answers.commandComplete('SELECT 0'), encodeReadyForQuery('idle'));
+    });
+    const pool = poolOf(server.url, { pipeline: 2 });
+    pool.release(await pool.lease());
+    const request = requests.query('SELECT 1');
+    const lane = pool.join(request, '')!;
+    lane.line.join(request, NOBODY);
+    lane.line.giveUp(NOBODY);
+    const closing = pool.close();
+    while (answer.length === 0) await moment(1);
+    answer[0]!();
+    await closing;
+    assert.equal(pool.active, 0);
   });
 });

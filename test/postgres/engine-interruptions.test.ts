@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after as atEnd, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { ShardAddress, StreamSpec } from '../../src/migration/engine.js';
+import { assertHeardAtOnce } from '../migration/heard-at-once.js';
 import {
   caughtUp,
   HALF,
@@ -47,6 +49,51 @@ test('writers that never pause lose nothing and double nothing through slot, cop
   await stream.stop();
 });
 
+/** Stands before a server and breaks a connection in the middle of what the client writes, once it is told to. */
+async function startBreaker(port: number, end: (stop: () => Promise<void>) => void) {
+  const sockets = new Set<Socket>();
+  const breaker = { port: 0, breaksAtBytes: Number.POSITIVE_INFINITY };
+  const server = createServer((client) => {
+    const upstream = connect(port, '127.0.0.1');
+    for (const socket of [client, upstream]) sockets.add(socket.on('error', () => {}));
+    client.on('close', () => upstream.destroy());
+    upstream.on('data', (bytes) => client.write(bytes)).on('close', () => client.destroy());
+    client.on('data', (bytes) => {
+      if (bytes.length < breaker.breaksAtBytes) return upstream.write(bytes);
+      breaker.breaksAtBytes = Number.POSITIVE_INFINITY;
+      client.pause();
+      // FIN, then RST for what was never read: a peer that has ended and is written to is EPIPE.
+      return client.end(() => client.resetAndDestroy());
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  end(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  breaker.port = (server.address() as AddressInfo).port;
+  return breaker;
+}
+
+test('a target connection that breaks during a write (EPIPE) is made anew', async (t) => {
+  const { source, target } = await pair.databases('epipe');
+  await sql(source.url, 'CREATE TABLE notes (id int PRIMARY KEY, note text)');
+  const keyspace = await keyspaceOf(source, { notes: 'id:integer' });
+  const url = new URL(target.url);
+  const breaker = await startBreaker(Number(url.port), (stop) => t.after(stop));
+  url.host = `127.0.0.1:${breaker.port}`;
+  const to: ShardAddress = { shard: 'd', url: url.href };
+  const tasks = tasksOf(keyspace, WHOLE);
+  const spec: StreamSpec = { migration: 'epipe', direction: 'forward', from: source, to, tasks };
+  const stream = await startMigration(engine, spec, keyspace);
+  breaker.breaksAtBytes = 10_000;
+  await sql(source.url, `INSERT INTO notes SELECT 1, repeat('x', 30000000)`);
+  await caughtUp(engine, spec, stream);
+  assert.deepEqual(await texts(target.url, 'SELECT id, length(note) FROM notes'), ['1|30000000']);
+  assert.match(pair.log.join('\n'), /stream a → d begins again: .*EPIPE/);
+  await stream.stop();
+});
+
 test('a second opener takes the stream over, and the first cannot commit any more', async () => {
   const { source, spec, moving, stream } = await startShop(pair, 'takeover');
   await sql(source.url, `UPDATE customers SET version = 1 WHERE id = ${moving[0]}`);
@@ -76,6 +123,24 @@ test('a stream that was stopped goes on where it was, without a change twice', a
   await assertSame(engine, spec, third);
   assert.equal(third.rowsApplied, 0);
   await third.stop();
+});
+
+test('a stop that comes during a commit is heard without another change', async (t) => {
+  const { source, target, spec, moving, stream } = await startShop(pair, 'stopped');
+  const holder = new pg.Client({ connectionString: target.url });
+  await holder.connect();
+  t.after(() => holder.end());
+  await holder.query(`BEGIN; UPDATE customers SET version = 1 WHERE id = ${moving[0]}`);
+  await sql(source.url, `UPDATE customers SET version = 2 WHERE id = ${moving[0]}`);
+  const waiting = 'SELECT count(*) FROM pg_locks WHERE NOT granted';
+  while ((await texts(target.url, waiting))[0] === '0') await sleep(20);
+  const stopping = stream.stop();
+  await holder.query('ROLLBACK');
+  await assertHeardAtOnce(stopping, () =>
+    sql(source.url, `UPDATE customers SET version = 3 WHERE id = ${moving[0]}`),
+  );
+  const query = `SELECT version FROM customers WHERE id = ${moving[0]}`;
+  assert.deepEqual(await texts(spec.to.url, query), ['2']);
 });
 
 test('a slot that is gone is not made anew in silence', async () => {

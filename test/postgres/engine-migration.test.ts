@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after as atEnd, test } from 'node:test';
 import type { CopyTask, ShardAddress, StreamSpec } from '../../src/migration/engine.js';
-import { selectionSql, selectionTest } from '../../src/postgres/selection.js';
+import { selectionTest } from '../../src/migration/selection.js';
+import { selectionSql } from '../../src/postgres/selection.js';
 import { sql, startPair, texts } from './engine-fixture.js';
 import { assertSame, soon, startShop, startStorm } from './engine-shop.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import pg from 'pg';
 import type { AppliedStream, MigrationEngine, ShardAddress, StreamSpec } from '../../src/migration/engine.js';
-import { selectionTest } from '../../src/postgres/selection.js';
+import { selectionTest } from '../../src/migration/selection.js';
 import { caughtUp, HALF, keyspaceOf, type Pair, sql, startMigration, tasksOf } from './engine-fixture.js';
 
 export const soon = (): AbortSignal => AbortSignal.timeout(60_000);

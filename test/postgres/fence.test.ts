@@ -3,7 +3,7 @@ import { after as atEnd, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { CopyTask, ShardAddress } from '../../src/migration/engine.js';
-import { selectionTest } from '../../src/postgres/selection.js';
+import { selectionTest } from '../../src/migration/selection.js';
 import { HALF, keyspaceOf, sql, startPair, tasksOf, texts } from './engine-fixture.js';
 
 const pair = await startPair(atEnd);

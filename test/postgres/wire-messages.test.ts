@@ -12,6 +12,7 @@ import {
   decodeReport,
   decodeRowDescription,
   encodeNotification,
+  encodeParameterDescription,
   encodeReadyForQuery,
 } from '../../src/postgres/backend-messages.js';
 import {
@@ -33,6 +34,7 @@ import {
   encodeStartupMessage,
   renameBind,
 } from '../../src/postgres/frontend-messages.js';
+import { Writer } from '../../src/postgres/wire.js';
 
 /** node-postgres's own codec, as a second opinion. */
 const protocol = createRequire(createRequire(import.meta.url).resolve('pg'))('pg-protocol') as {
@@ -212,7 +214,7 @@ describe('messages of servers', () => {
     fc.assert(
       fc.property(fc.array(value, { maxLength: 8 }), fc.array(oid, { maxLength: 8 }), (fields, oids) => {
         assert.deepEqual(decodeDataRow(answers.dataRow(fields)), fields);
-        assert.deepEqual(decodeParameterDescription(answers.parameterDescription(oids)), oids);
+        assert.deepEqual(decodeParameterDescription(encodeParameterDescription(oids)), oids);
       }),
     );
     assert.deepEqual(decodeRowDescription(answers.rowDescription(columns, [1])), columns);
@@ -233,7 +235,7 @@ describe('messages of servers', () => {
       answers.noData(),
       answers.portalSuspended(),
       answers.emptyQuery(),
-      answers.parameterDescription([23]),
+      answers.describedStatement('s', { parameterTypes: [23], columns: undefined }),
       answers.copyInResponse(0, 2),
       answers.copyOutResponse(1, 1),
       answers.copyData(Buffer.from('x')),
@@ -257,6 +259,7 @@ describe('messages of servers', () => {
         'portalSuspended',
         'emptyQuery',
         'parameterDescription',
+        'noData',
         'copyInResponse',
         'copyOutResponse',
         'copyData',
@@ -291,5 +294,14 @@ describe('messages of servers', () => {
     assert.notEqual(error.frame.buffer, undefined);
     frame.fill(0);
     assert.equal(decodeReport(error.frame).get('M'), 'no more');
+  });
+});
+
+describe('the writer of messages', () => {
+  test('loses no byte where its memory grows', () => {
+    for (let length = 0; length < 300; length++) {
+      const written = new Writer(0x44, 1).bytes(Buffer.alloc(length)).byte(0x5a).finish();
+      assert.equal(written.at(-1), 0x5a, `behind ${length} bytes`);
+    }
   });
 });

@@ -64,6 +64,14 @@ describe('a client on its way in', () => {
     }
   });
 
+  test('is let go without a word when it says Terminate before anything else, as node-postgres may', async () => {
+    const door = await open();
+    const client = await arrive(door);
+    client.send(Buffer.from([0x58, 0, 0, 0, 4]));
+    await client.untilClosed();
+    assert.equal(client.codes, '');
+  });
+
   test('hears what is wrong with another protocol, and with HTTP', async () => {
     const door = await open();
     const old = await arrive(door);

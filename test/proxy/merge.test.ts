@@ -282,7 +282,7 @@ describe('groups', () => {
       { type: 'count', column: 1 },
       { type: 'avg', sum: 2, count: 1 },
     ]);
-    assert.deepEqual(RowMerger.shardFormats(merge, [1]), [0, 0, 0]);
+    assert.deepEqual(RowMerger.shardFormats(merge, [1], postgresValues), [0, 0, 0]);
     const merged = merger(merge, [23, 20, 20], { clientFormats: [1] });
     merged.push(0, fields(1, 3, 10));
     merged.endOf(0);
@@ -319,8 +319,8 @@ describe('groups', () => {
 
 test('formats for the shards follow the client’s, with hidden columns before them', () => {
   const sorted: Merge = { ...ROWS, output: [{ type: 'rest', from: 2 }], orderBy: [order(0), order(1)] };
-  assert.deepEqual(RowMerger.shardFormats(sorted, []), []);
-  assert.deepEqual(RowMerger.shardFormats(sorted, [0, 0]), []);
-  assert.deepEqual(RowMerger.shardFormats(sorted, [1]), [1]);
-  assert.deepEqual(RowMerger.shardFormats(sorted, [1, 0, 1]), [0, 0, 1, 0, 1]);
+  assert.deepEqual(RowMerger.shardFormats(sorted, [], postgresValues), []);
+  assert.deepEqual(RowMerger.shardFormats(sorted, [0, 0], postgresValues), []);
+  assert.deepEqual(RowMerger.shardFormats(sorted, [1], postgresValues), [1]);
+  assert.deepEqual(RowMerger.shardFormats(sorted, [1, 0, 1], postgresValues), [0, 0, 1, 0, 1]);
 });

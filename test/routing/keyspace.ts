@@ -58,7 +58,7 @@ export const SHOP: Keyspace = {
   searchPath: ['public'],
   hasByteOrder: false,
   builtinFunctions: new Set(
-    'now count sum min max avg lower upper round random nextval currval setval generate_series length abs bool_and bool_or string_agg array_agg row_number rank pg_advisory_lock pg_advisory_xact_lock pg_sleep version query_to_xml set_config date_trunc gen_random_uuid dblink_connect'.split(
+    'now count sum min max avg lower upper round random nextval currval lastval setval generate_series length abs bool_and bool_or string_agg array_agg row_number rank pg_advisory_lock pg_advisory_xact_lock pg_sleep version query_to_xml set_config date_trunc gen_random_uuid dblink_connect'.split(
       ' ',
     ),
   ),

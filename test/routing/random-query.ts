@@ -39,13 +39,33 @@ const TABLES: Readonly<
   countries: { numbers: [], texts: ['code', 'title'] },
 };
 
+/** What one engine's SQL has and another's has not. */
+export interface SqlManner {
+  readonly orders: readonly string[];
+  readonly joins: readonly string[];
+  /** `key = ANY(ARRAY[…])` */
+  readonly hasArrays: boolean;
+}
+
+const COMMON_JOINS = ['JOIN', 'JOIN', 'LEFT JOIN', 'LEFT JOIN', 'RIGHT JOIN', ','];
+
+export const POSTGRES_MANNER: SqlManner = {
+  orders: ['', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST'],
+  joins: [...COMMON_JOINS, 'FULL JOIN'],
+  hasArrays: true,
+};
+
+export const MYSQL_MANNER: SqlManner = { orders: ['', ' DESC'], joins: COMMON_JOINS, hasArrays: false };
+
 /** Makes SELECTs over the shop: some are within what can be answered from shards, many are not. */
 export class QueryMaker {
   readonly #random: Random;
+  readonly #manner: SqlManner;
   #aliases = 0;
 
-  constructor(random: Random) {
+  constructor(random: Random, manner: SqlManner) {
     this.#random = random;
+    this.#manner = manner;
   }
 
   query(): string {
@@ -73,10 +93,10 @@ export class QueryMaker {
     if (kind < 5) {
       const groups = columns.slice(0, 1 + r.below(2));
       const aggregates = this.#aggregates(items);
-      const having = r.chance(15) ? ` HAVING count(*) > ${r.below(3)}` : '';
+      const having = r.chance(30) ? ` HAVING ${this.#having(items, groups)}` : '';
       const order =
         isTop && r.chance(40)
-          ? ` ORDER BY ${groups.map((_, index) => `${index + 1}${r.pick(['', ' DESC', ' NULLS FIRST'])}`).join(', ')}`
+          ? ` ORDER BY ${groups.map((_, index) => `${index + 1}${r.pick(this.#manner.orders)}`).join(', ')}`
           : '';
       const limit = order !== '' && r.chance(50) ? ` LIMIT ${r.below(6)} OFFSET ${r.below(3)}` : '';
       return `SELECT ${[...groups, ...aggregates].map((sql, index) => sql + name(index)).join(', ')} FROM ${from}${where} GROUP BY ${groups.join(', ')}${having}${order}${limit}`;
@@ -84,7 +104,7 @@ export class QueryMaker {
     const distinct = r.chance(20) ? 'DISTINCT ' : '';
     const order =
       isTop && r.chance(40)
-        ? ` ORDER BY ${columns.map((_, index) => `${index + 1}${r.pick(['', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST'])}`).join(', ')}`
+        ? ` ORDER BY ${columns.map((_, index) => `${index + 1}${r.pick(this.#manner.orders)}`).join(', ')}`
         : '';
     const limit =
       (order !== '' && r.chance(50)) || (depth === 1 && !isTop && r.chance(4))
@@ -101,7 +121,7 @@ export class QueryMaker {
     const more = r.pick([0, 0, 1, 1, 2]);
     for (let count = 0; count < more; count++) {
       const next = this.#item(depth, outer);
-      const join = r.pick(['JOIN', 'JOIN', 'LEFT JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN', ',']);
+      const join = r.pick(this.#manner.joins);
       if (join === ',') sql += `, ${next.sql}`;
       else sql += ` ${join} ${next.sql} ON ${this.#on(items, next)}`;
       items.push(next);
@@ -174,7 +194,9 @@ export class QueryMaker {
       `${key} IN (${this.#number()}, ${this.#number()})`,
       `(${key} = ${this.#number()} OR ${key} = ${this.#number()})`,
       `${this.#number()} = ${key}`,
-      `${key} = ANY(ARRAY[${this.#number()}, ${this.#number()}])`,
+      this.#manner.hasArrays
+        ? `${key} = ANY(ARRAY[${this.#number()}, ${this.#number()}])`
+        : `${key} IN (${this.#number()})`,
     ]);
   }
 
@@ -206,10 +228,28 @@ export class QueryMaker {
     });
   }
 
+  #having(items: readonly Item[], groups: readonly string[]): string {
+    const r = this.#random;
+    const column = r.pick(items.flatMap((item) => item.numbers)) ?? '1';
+    const part = () =>
+      r.pick([
+        `count(*) > ${r.below(3)}`,
+        `sum(${column}) >= ${r.below(40)}.5`,
+        `NOT (min(${column}) BETWEEN ${this.#number()} AND ${r.below(20)})`,
+        `max(${column}) IN (${r.below(9)}, ${r.below(40)})`,
+        `${r.below(4)} <> count(${column})`,
+        `max(${column}) IS NOT NULL`,
+        `${groups[0]} IS NOT NULL`,
+      ]);
+    return r.chance(50) ? part() : `${part()} ${r.pick(['AND', 'OR'])} ${part()}`;
+  }
+
   #aggregates(items: readonly Item[]): string[] {
     const r = this.#random;
     const numbers = items.flatMap((item) => item.numbers);
+    const texts = items.flatMap((item) => item.texts);
     return Array.from({ length: 1 + r.below(2) }, () => {
+      if (texts.length > 0 && r.chance(15)) return `${r.pick(['min', 'max'])}(${r.pick(texts)})`;
       const column = numbers.length === 0 ? '1' : r.pick(numbers);
       return r.pick([
         'count(*)',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { OperatingError } from '../../src/lib/errors.js';
 import { lastFirst } from '../cluster.js';
-import { QueryMaker, Random } from './random-query.js';
+import { POSTGRES_MANNER, QueryMaker, Random } from './random-query.js';
 import { openShardedDatabase, type ShardedDatabase } from './sharded-database.js';
 import { fillShop, SHOP_SCHEMA, SHOP_TABLES } from './shop.js';
 
@@ -33,7 +33,7 @@ describe('random queries', () => {
   test(`are answered alike or refused (${COUNT} from seed ${SEED})`, async () => {
     const counts = { alike: 0, refused: 0, invalid: 0 };
     for (let index = 0; index < COUNT; index++) {
-      const sql = new QueryMaker(new Random(SEED * 1_000_003 + index)).query();
+      const sql = new QueryMaker(new Random(SEED * 1_000_003 + index), POSTGRES_MANNER).query();
       counts[await compare(database, sql)]++;
     }
     assert.ok(counts.alike > COUNT / 5, `too few were compared to mean anything: ${JSON.stringify(counts)}`);

@@ -345,3 +345,23 @@ test('what is touched is what a cutover must wait for', () => {
   assert.deepEqual(touch('SELECT * FROM countries'), { tokens: [], sharded: false, reference: false });
   assert.equal(touch("INSERT INTO docs VALUES ('a', ''), ('b', '')").tokens.length, 2);
 });
+
+test('TRUNCATE and DROP of sharded and home tables leave the home tables out on the other shards', () => {
+  const sqlOn = (sql: string) => {
+    const planned = router.plan(sql);
+    const route = router.route(planned, undefined, snapshot);
+    return Object.fromEntries(
+      route.shards.map((shard) => [shard, router.sqlFor(planned, route, shard, snapshot)]),
+    );
+  };
+  const others = snapshot.shards.map(({ name }) => name).filter((name) => name !== snapshot.home);
+  for (const [sql, elsewhere] of [
+    ['TRUNCATE settings, public.orders, customers CASCADE', 'TRUNCATE public.orders, customers CASCADE'],
+    ['DROP TABLE IF EXISTS settings, orders, no_such_table', 'DROP TABLE IF EXISTS orders'],
+  ] as const) {
+    assert.deepEqual(sqlOn(sql), {
+      [snapshot.home]: sql,
+      ...Object.fromEntries(others.map((name) => [name, elsewhere])),
+    });
+  }
+});

@@ -36,6 +36,22 @@ export const READS: readonly { readonly sql: string; readonly values?: readonly 
   { sql: 'SELECT id FROM customers ORDER BY active, created_at DESC' },
   { sql: 'SELECT id, feeling FROM customers ORDER BY feeling DESC, id' },
   { sql: 'SELECT id FROM customers ORDER BY lower(name) COLLATE "C", id FETCH FIRST 3 ROWS ONLY' },
+  { sql: 'SELECT age, count(*) FROM customers GROUP BY age HAVING count(*) > 1 ORDER BY age' },
+  {
+    sql: 'SELECT age, avg(score) FROM customers GROUP BY age HAVING avg(id) > $1 AND age < 40 ORDER BY age',
+    values: ['20.5'],
+  },
+  {
+    sql: 'SELECT age FROM customers GROUP BY age HAVING NOT (sum(id) BETWEEN 20 AND $1) OR max(age) IS NULL ORDER BY age',
+    values: ['60'],
+  },
+  {
+    sql: 'SELECT city, count(age) FROM customers GROUP BY city HAVING min(id) NOT IN (1, 2, 3) AND 5 <= count(*)',
+  },
+  { sql: 'SELECT age FROM customers GROUP BY age HAVING sum(score) > 2.5 OR count(*) = 1 ORDER BY 1' },
+  { sql: 'SELECT count(*) FROM customers HAVING count(*) < 0' },
+  { sql: 'SELECT sum(age)::int FROM customers WHERE id > 100000 HAVING sum(age)::int IS NULL' },
+  { sql: 'SELECT age FROM customers GROUP BY age HAVING count(*) > $1', values: [null] },
   { sql: 'SELECT DISTINCT city FROM customers' },
   { sql: 'SELECT DISTINCT age, active FROM customers ORDER BY age, active' },
   { sql: 'SELECT DISTINCT id % 7 AS rest FROM customers ORDER BY rest DESC LIMIT 3 OFFSET 1' },

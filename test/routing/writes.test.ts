@@ -64,6 +64,7 @@ const WRITES: readonly { readonly sql: string; readonly values?: readonly (strin
   { sql: 'DELETE FROM settings WHERE name IN (SELECT title FROM countries)' },
   { sql: 'DELETE FROM docs' },
   { sql: 'TRUNCATE items' },
+  { sql: 'TRUNCATE orders, settings RESTART IDENTITY' },
 ];
 
 describe('writes', () => {

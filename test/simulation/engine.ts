@@ -9,6 +9,7 @@ import type {
   SourceSnapshot,
   StreamSpec,
 } from '../../src/migration/engine.js';
+import { isPassing } from '../../src/postgres/passing-errors.js';
 import { type Change, type SimDatabase, selects } from './database.js';
 import { SimStream, slotOf } from './stream.js';
 import type { VirtualTime } from './virtual-time.js';
@@ -43,6 +44,7 @@ export class SimEngine implements MigrationEngine {
   readonly #life: Life;
   readonly #faults: Faults;
   readonly #making = new Set<string>();
+  readonly isPassing = isPassing;
 
   constructor(databases: ReadonlyMap<string, SimDatabase>, time: VirtualTime, life: Life, faults: Faults) {
     this.#databases = databases;

@@ -1,5 +1,5 @@
 import { movesToAwait } from '../../src/proxy/mirror-wait.js';
-import type { Ticket, Touch } from '../../src/topology/gate.js';
+import { Ticket, type Touch } from '../../src/topology/gate.js';
 import { rangeHolds } from '../../src/topology/ring.js';
 import { foreignRanges, type Move, servingShards } from '../../src/topology/snapshot.js';
 import { tokenOf } from '../../src/topology/token.js';
@@ -27,7 +27,7 @@ export class SimSession {
   /** One transaction; resolves when it is acknowledged. Throws Refused when a statement failed (all is rolled back). */
   async write(writes: readonly Write[], thinkMs: number): Promise<void> {
     const { gate } = this.#proxy.topology;
-    const ticket: Ticket = { touches: [] };
+    const ticket = new Ticket();
     const open = new Map<SimDatabase, { transaction: Transaction; touches: Touch[] }>();
     try {
       for (const write of writes) {
@@ -55,7 +55,7 @@ export class SimSession {
   /** Keys of a table on all shards, scattered `times` times in one repeatable-read transaction. */
   async scatter(table: string, times: number): Promise<string[][]> {
     const { topology } = this.#proxy;
-    const ticket: Ticket = { touches: [] };
+    const ticket = new Ticket();
     const images = new Map<string, Map<string, Map<string, string>>>();
     const results: string[][] = [];
     try {

@@ -20,6 +20,7 @@ const VECTORS: Readonly<
     types: ['text', 'varchar', 'varchar(40)'],
     texts: ['', 'a', 'A', ' padded ', "o'ring", 'Ünïcode ☃', '😀', 'tab\there', 'back\\slash', '42'],
   },
+  'text-ci': { types: ['text', 'varchar'], texts: ['', 'a', 'Ann', 'ann  ', '  x Y!~ '] },
   bpchar: { types: ['char(12)', 'bpchar'], texts: ['', 'a', 'a  ', 'Ünï ☃', '  x '] },
   uuid: {
     types: ['uuid'],

@@ -113,6 +113,7 @@ test('a log that can be neither written nor cut back says that the outcome is no
   await assert.rejects(log.record('g1'), { code: 'outcome-unknown' });
   datasync.mock.restore();
   await assert.rejects(log.record('g2'), { code: 'outcome-unknown' });
+  await log.close();
 });
 
 test('a log that has grown is rewritten without what is forgotten, and loses nothing', async (t) => {

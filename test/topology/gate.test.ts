@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Gate, type Ticket, type Touch } from '../../src/topology/gate.js';
+import { Gate, Ticket, type Touch } from '../../src/topology/gate.js';
 
 const MOVING = { ranges: [{ low: 0n, high: 99n }], reference: false };
 
@@ -11,7 +11,7 @@ const SCATTER: Touch = { tokens: [], sharded: true, reference: false };
 const REFERENCE: Touch = { tokens: [], sharded: false, reference: true };
 
 function ticket(): Ticket {
-  return { touches: [] };
+  return new Ticket();
 }
 
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {

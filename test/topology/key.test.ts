@@ -17,6 +17,7 @@ test('a value has one canonical text, however it is written', () => {
       ],
     ],
     ['bpchar', ['a', 'a ', 'a   ']],
+    ['text-ci', ['ann', 'Ann', 'ANN  ']],
     ['bytes', ['\\x6162', 'ab', 'a\\142']],
     ['timestamp', ['2024-01-01', '2024-01-01 00:00', '2024-01-01T00:00:00.000000']],
     [
@@ -45,7 +46,7 @@ test('what cannot be told for certain is not guessed', () => {
         '',
         'x',
         '5.5',
-        '9223372036854775808',
+        '18446744073709551616',
         '-9223372036854775809',
         '0x1F',
         '1_000',
@@ -55,6 +56,7 @@ test('what cannot be told for certain is not guessed', () => {
       ],
     ],
     ['numeric', ['', '.', 'Infinity', '1e', '0x10', '1,5', '1e1001']],
+    ['text-ci', ['Änn', 'a\tb', 'a\u0000', '\u212a']],
     ['uuid', ['a0eebc99', 'g0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'a0eebc999c0b4ef8bb6d6bb9bd380a1']],
     [
       'date',

@@ -1,0 +1,66 @@
+import type { ParameterValues } from '../routing/plan.js';
+import { COM, FIELD_TYPE, UNSIGNED_TYPE } from './capabilities.js';
+import { encodePacket, HEADER_BYTES, MAX_PAYLOAD_BYTES } from './packets.js';
+import { nullBitmap, writeBinaryValue } from './result-messages.js';
+import { Writer } from './wire.js';
+
+// Commands as we say them to servers: whole packets with their headers.
+
+export function encodeQuery(sql: string | Buffer): Buffer {
+  return command(COM.QUERY, sql);
+}
+
+export function encodePrepare(sql: string | Buffer): Buffer {
+  return command(COM.STMT_PREPARE, sql);
+}
+
+export function encodeInitDb(database: string): Buffer {
+  return command(COM.INIT_DB, database);
+}
+
+/** The server does not answer it. */
+export function encodeStatementClose(statementId: number): Buffer {
+  return encodePacket(new Writer(5).int1(COM.STMT_CLOSE).int4(statementId).finish());
+}
+
+export const QUIT = encodePacket(Buffer.of(COM.QUIT));
+export const RESET_CONNECTION = encodePacket(Buffer.of(COM.RESET_CONNECTION));
+/** Says what is true anyway (several statements in one query are allowed). Its answer is an EOF with the status flags, and it leaves warnings and ROW_COUNT() of a failed statement as they are. */
+export const ASK_STATUS = encodePacket(Buffer.of(COM.SET_OPTION, 0, 0));
+
+const NO_CURSOR = 0;
+const TYPES_FOLLOW = 1;
+
+/**
+ * COM_STMT_EXECUTE: `17, statement id: 4, cursor: 1, 1: 4, NULL bitmap: (n + 7) / 8, 1, types: 2 each, values`. Types are always sent: the
+ * server may never have heard them on this connection. Values in text format go as strings.
+ */
+export function encodeExecute(statementId: number, parameters: ParameterValues | undefined): Buffer {
+  const count = parameters?.count ?? 0;
+  const writer = new Writer(64).int1(COM.STMT_EXECUTE).int4(statementId).int1(NO_CURSOR).int4(1);
+  if (parameters === undefined || count === 0) return encodePacket(writer.finish());
+  const indexes = Array.from({ length: count }, (_, index) => index);
+  const values = indexes.map((index) => parameters.bytes(index));
+  const types = indexes.map((index) => typeOf(parameters, index));
+  writer.bytes(nullBitmap(values, 0)).int1(TYPES_FOLLOW);
+  for (const type of types) writer.int2(type);
+  values.forEach((value, index) => {
+    if (value !== undefined) writeBinaryValue(writer, types[index]!, value);
+  });
+  return encodePacket(writer.finish());
+}
+
+function typeOf(parameters: ParameterValues, index: number): number {
+  if (parameters.format(index) === 0) return FIELD_TYPE.VAR_STRING;
+  return parameters.typeOid(index) & (UNSIGNED_TYPE | 0xff);
+}
+
+function command(code: number, text: string | Buffer): Buffer {
+  const bytes = typeof text === 'string' ? Buffer.from(text) : text;
+  if (bytes.length + 1 >= MAX_PAYLOAD_BYTES) return encodePacket(Buffer.concat([Buffer.of(code), bytes]));
+  const packet = Buffer.allocUnsafe(HEADER_BYTES + 1 + bytes.length);
+  packet.writeUInt32LE(bytes.length + 1, 0);
+  packet[HEADER_BYTES] = code;
+  packet.set(bytes, HEADER_BYTES + 1);
+  return packet;
+}

@@ -1,0 +1,79 @@
+/** What a server says about itself in its greeting, and what follows from it. */
+export interface Flavor {
+  readonly isMariadb: boolean;
+  /** As the greeting has it, without the `5.5.5-` that MariaDB puts before it for old replicas. */
+  readonly version: string;
+  readonly major: number;
+  readonly minor: number;
+  readonly patch: number;
+  /** COM_RESET_CONNECTION is known (MySQL 5.7.3, MariaDB 10.2.4); else COM_CHANGE_USER must do. */
+  readonly hasResetConnection: boolean;
+  /** What the version calls a variable; undefined where it has none like it. */
+  readonly names: {
+    readonly isolation: string;
+    readonly readOnly: string;
+    /** Ends statements that take too long. MariaDB: seconds, any statement. MySQL: milliseconds, only SELECT. */
+    readonly timeLimit: string | undefined;
+  };
+  /** The end of what is committed in the log. */
+  readonly logEndSql: string;
+  /** Holds commits for a moment, and lets them go again: statements that come one after the other. */
+  readonly commitLock: { readonly take: readonly string[]; readonly free: string };
+  /** XA PREPARE is in the log by itself (MariaDB 10.5, MySQL 5.7.7), so that a log can be read from between the two phases. */
+  readonly logsPrepared: boolean;
+  /** The log can name a table's columns (binlog_row_metadata). */
+  readonly logNamesColumns: boolean;
+  /** Sessions can switch CHECK constraints off. */
+  readonly hasCheckSwitch: boolean;
+  /** Where information_schema lists InnoDB's tables. */
+  readonly innodbTables: string;
+  /** The log position of everything that this connection has committed. */
+  readonly positionSql: string;
+}
+
+/** MariaDB's `@@last_gtid` is of this session; MySQL has only the set of the whole server. */
+const MARIADB_POSITION = "SELECT IF(@@last_gtid = '', @@global.gtid_binlog_pos, @@last_gtid)";
+const MYSQL_POSITION = 'SELECT @@global.gtid_executed';
+
+const MARIADB_LOCK = { take: ['BACKUP STAGE START', 'BACKUP STAGE BLOCK_COMMIT'], free: 'BACKUP STAGE END' };
+/** Statements that write wait as well. */
+const MYSQL_LOCK = { take: ['FLUSH TABLES WITH READ LOCK'], free: 'UNLOCK TABLES' };
+
+/** Reads the greeting's server version, such as `5.5.5-10.11.14-MariaDB-0+deb12u2` or `8.0.36`. */
+export function flavorOf(serverVersion: string): Flavor {
+  const isMariadb = /mariadb/i.test(serverVersion);
+  const version = isMariadb ? serverVersion.replace(/^5\.5\.5-(?=\d)/, '') : serverVersion;
+  const [major = 0, minor = 0, patch = 0] = (/^(\d+)\.(\d+)(?:\.(\d+))?/.exec(version)?.slice(1) ?? []).map(
+    (digits) => Number(digits ?? 0),
+  );
+  const number = major * 10_000 + minor * 100 + patch;
+  return {
+    isMariadb,
+    version,
+    major,
+    minor,
+    patch,
+    hasResetConnection: number >= (isMariadb ? 100_204 : 50_703),
+    names: namesOf(isMariadb, number),
+    logEndSql: isMariadb ? 'SELECT @@gtid_binlog_pos' : MYSQL_POSITION,
+    commitLock: isMariadb ? MARIADB_LOCK : MYSQL_LOCK,
+    logsPrepared: number >= (isMariadb ? 100_500 : 50_707),
+    logNamesColumns: number >= (isMariadb ? 100_500 : 80_001),
+    hasCheckSwitch: isMariadb && number >= 100_201,
+    innodbTables: !isMariadb && major >= 8 ? 'innodb_tables' : 'innodb_sys_tables',
+    positionSql: isMariadb ? MARIADB_POSITION : MYSQL_POSITION,
+  };
+}
+
+/** MySQL 5.7.20 renamed the first two, MySQL 8 took the old names away; MariaDB 11.1 only says that they are old. */
+function namesOf(isMariadb: boolean, number: number): Flavor['names'] {
+  const isRenamed = !isMariadb && number >= 50_720;
+  const prefix = isRenamed ? 'transaction' : 'tx';
+  const mysqlLimit = number >= 50_708 ? 'max_execution_time' : undefined;
+  const mariadbLimit = number >= 100_101 ? 'max_statement_time' : undefined;
+  return {
+    isolation: `${prefix}_isolation`,
+    readOnly: `${prefix}_read_only`,
+    timeLimit: isMariadb ? mariadbLimit : mysqlLimit,
+  };
+}

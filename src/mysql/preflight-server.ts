@@ -1,0 +1,216 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Blocker } from '../migration/engine.js';
+import type { EngineSession } from './engine-session.js';
+import { flavorOf } from './flavor.js';
+import { REQUEST_BYTES } from './preflight-packets.js';
+
+/** From MariaDB 10.5 on the log can name its columns, and commits can be held for a moment (BACKUP STAGE). */
+const MINIMUM_VERSION = { major: 10, minor: 5 };
+/** A transaction that is prepared for longer is nobody's ordinary commit. */
+const PREPARED_LIMIT_MS = 3_000;
+const MINIMUM_PACKET_BYTES = 2 * REQUEST_BYTES;
+const POLL_MS = 50;
+
+/** Variables that must have a value, and what gives it to them. */
+const REQUIRED: readonly (readonly [variable: string, value: string, remedy: string])[] = [
+  ['log_bin', '1', "Set log_bin in the server's configuration and restart it."],
+  ['binlog_format', 'ROW', "SET GLOBAL binlog_format = 'ROW'; and in the server's configuration."],
+  ['binlog_row_image', 'FULL', "SET GLOBAL binlog_row_image = 'FULL'; and in the server's configuration."],
+  [
+    'binlog_row_metadata',
+    'FULL',
+    "SET GLOBAL binlog_row_metadata = 'FULL'; and in the server's configuration.",
+  ],
+  ['read_only', '0', 'Point the shard at its primary.'],
+];
+
+/** Variables that must be the same on all servers, or statements mean different things on them. */
+const EQUAL: readonly string[] = [
+  'sql_mode',
+  'time_zone',
+  'lower_case_table_names',
+  'explicit_defaults_for_timestamp',
+  'collation_server',
+];
+
+/** In the database, and on the whole server. */
+const DATABASE_RIGHTS =
+  'SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, LOCK TABLES, TRIGGER, CREATE VIEW, SHOW VIEW, CREATE ROUTINE'.split(
+    ', ',
+  );
+const SERVER_RIGHTS: readonly (readonly [right: string, purpose: string])[] = [
+  ['REPLICATION SLAVE', 'read the binary log'],
+  ['BINLOG MONITOR', 'see how long the binary log is'],
+  ['RELOAD', 'hold commits for a moment'],
+  ['PROCESS', 'see which transactions are prepared'],
+];
+
+type Finding = readonly [message: string, remedy: string];
+
+/** What must be so on every server that takes part: each is a source of changes at some time, and a target at another. */
+export class ServerChecks {
+  /** Of the first server asked; the others must have the same. */
+  #model: { readonly shard: string; readonly facts: ReadonlyMap<string, string> } | undefined;
+  readonly #serverIds = new Map<string, string>();
+
+  async run(session: EngineSession): Promise<Blocker[]> {
+    const { shard } = session.address;
+    const findings = versionFindings((await session.value('SELECT VERSION()')) ?? '');
+    // What an older server does not even have as a variable would fail as an error.
+    if (findings.length === 0) {
+      const facts = await readFacts(session);
+      findings.push(
+        ...variableFindings(facts),
+        ...rightsFindings(await readGrants(session), facts),
+        ...(await preparedFindings(session)),
+        ...this.#equalityFindings(shard, facts),
+      );
+    }
+    return findings.map(([message, remedy]) => ({ shard, message, remedy }));
+  }
+
+  #equalityFindings(shard: string, facts: ReadonlyMap<string, string>): Finding[] {
+    const findings: Finding[] = [];
+    const id = facts.get('server_id') ?? '';
+    const twin = this.#serverIds.get(id);
+    if (twin !== undefined)
+      findings.push([
+        `server_id is ${id}, as on shard ${twin}`,
+        'Give each server a server_id of its own; two shards cannot be on one server, because their databases have the same name.',
+      ]);
+    this.#serverIds.set(id, shard);
+    this.#model ??= { shard, facts };
+    for (const [name, expected] of this.#model.facts) {
+      const found = facts.get(name) ?? '';
+      if (name in ALIKE && found !== expected)
+        findings.push([
+          `${ALIKE[name]} is ${found || 'empty'}, and on shard ${this.#model.shard} ${expected || 'empty'}`,
+          `Make ${ALIKE[name]} the same on all shards.`,
+        ]);
+    }
+    return findings;
+  }
+}
+
+/** Fact → its name in messages. */
+const ALIKE: Readonly<Record<string, string>> = {
+  database: 'the name of the database',
+  collation: 'the default collation of the database',
+  release: 'the version of the server',
+  zone: 'the time zone of the server',
+  ...Object.fromEntries(EQUAL.map((name) => [name, name])),
+};
+
+function versionFindings(version: string): Finding[] {
+  const { isMariadb, major, minor } = flavorOf(version);
+  const isOld =
+    major < MINIMUM_VERSION.major || (major === MINIMUM_VERSION.major && minor < MINIMUM_VERSION.minor);
+  if (isMariadb && !isOld) return [];
+  return [
+    [
+      `the server is ${isMariadb ? 'MariaDB' : 'MySQL'} ${version}, whose rows cannot be moved live`,
+      'Use MariaDB 10.5 or later.',
+    ],
+  ];
+}
+
+async function readFacts(session: EngineSession): Promise<Map<string, string>> {
+  const globals = [
+    ...REQUIRED.map(([name]) => name),
+    ...EQUAL,
+    'log_bin_trust_function_creators',
+    'innodb_flush_log_at_trx_commit',
+    'max_allowed_packet',
+    'server_id',
+  ];
+  const [row] = await session.rows(
+    `SELECT ${globals.map((name) => `@@GLOBAL.${name}`).join(', ')}, DATABASE(), @@collation_database, SUBSTRING_INDEX(VERSION(), '.', 2),
+       IF(@@GLOBAL.time_zone = 'SYSTEM', @@system_time_zone, @@GLOBAL.time_zone), CURRENT_USER()`,
+  );
+  const names = [...globals, 'database', 'collation', 'release', 'zone', 'user'];
+  return new Map(names.map((name, index) => [name, row![index] ?? '']));
+}
+
+function variableFindings(facts: ReadonlyMap<string, string>): Finding[] {
+  const findings: Finding[] = [];
+  for (const [name, value, remedy] of REQUIRED)
+    if (facts.get(name) !== value) findings.push([`${name} is ${facts.get(name)}, not ${value}`, remedy]);
+  if (facts.get('innodb_flush_log_at_trx_commit') === '0')
+    findings.push([
+      'innodb_flush_log_at_trx_commit is 0, so a fence could be forgotten in a crash',
+      'SET GLOBAL innodb_flush_log_at_trx_commit = 1; and in the server’s configuration.',
+    ]);
+  if (Number(facts.get('max_allowed_packet')) < MINIMUM_PACKET_BYTES)
+    findings.push([
+      `max_allowed_packet is ${facts.get('max_allowed_packet')}, in which our requests do not fit`,
+      `SET GLOBAL max_allowed_packet = ${MINIMUM_PACKET_BYTES}; and in the server’s configuration.`,
+    ]);
+  return findings;
+}
+
+/** Rights on `*.*` and on the session's database, of the user and of its roles. */
+interface Grants {
+  readonly onServer: ReadonlySet<string>;
+  readonly onDatabase: ReadonlySet<string>;
+}
+
+async function readGrants(session: EngineSession): Promise<Grants> {
+  const database = (await session.value('SELECT DATABASE()')) ?? '';
+  const [onServer, onDatabase] = [new Set<string>(), new Set<string>()];
+  for (const [grant] of await session.rows('SHOW GRANTS')) {
+    const [, rights = '', scope = ''] =
+      /^GRANT (.+?) ON (\*\.\*|`(?:[^`]|``)*`\.\*) TO /.exec(grant ?? '') ?? [];
+    const isServer = scope === '*.*';
+    if (!isServer && !namesDatabase(scope, database)) continue;
+    for (const right of rights.split(', ')) (isServer ? onServer : onDatabase).add(right);
+  }
+  return { onServer, onDatabase };
+}
+
+/** `%` and `_` in the name are wildcards unless a backslash stands before them (manual, GRANT). */
+function namesDatabase(scope: string, database: string): boolean {
+  const pattern = scope.slice(1, -3).replaceAll('``', '`');
+  const expression = pattern.replace(/\\?[\s\S]/g, (part) =>
+    part === '%' ? '.*' : part === '_' ? '.' : part.slice(-1).replace(/[.*+?^${}()|[\]\\]/g, '\\$&'),
+  );
+  return new RegExp(`^${expression}$`, 's').test(database);
+}
+
+function rightsFindings({ onServer, onDatabase }: Grants, facts: ReadonlyMap<string, string>): Finding[] {
+  const [user, database] = [facts.get('user')!, facts.get('database')!];
+  const findings: Finding[] = [];
+  if (onServer.has('ALL PRIVILEGES')) return findings;
+  for (const [right, purpose] of SERVER_RIGHTS)
+    if (!onServer.has(right))
+      findings.push([`user ${user} may not ${purpose}`, `GRANT ${right} ON *.* TO ${user};`]);
+  const missing = onDatabase.has('ALL PRIVILEGES')
+    ? []
+    : DATABASE_RIGHTS.filter((right) => !onDatabase.has(right) && !onServer.has(right));
+  if (missing.length > 0)
+    findings.push([
+      `user ${user} lacks ${missing.join(', ')} in the database`,
+      `GRANT ALL PRIVILEGES ON \`${database}\`.* TO ${user};`,
+    ]);
+  if (!onServer.has('SUPER') && facts.get('log_bin_trust_function_creators') !== '1')
+    findings.push([
+      `user ${user} may not create triggers while the binary log is on`,
+      `SET GLOBAL log_bin_trust_function_creators = 1; or GRANT SUPER ON *.* TO ${user};`,
+    ]);
+  return findings;
+}
+
+/** Such a transaction was prepared before anybody watched: no copy can begin, and no fence can tell what it has written. */
+async function preparedFindings(session: EngineSession): Promise<Finding[]> {
+  const read = async (): Promise<string[]> =>
+    (await session.rows("XA RECOVER FORMAT='SQL'")).map((row) => row.at(-1) ?? '');
+  let left = await read();
+  for (let waitedMs = 0; left.length > 0 && waitedMs < PREPARED_LIMIT_MS; waitedMs += POLL_MS) {
+    await sleep(POLL_MS);
+    const now = await read();
+    left = left.filter((xid) => now.includes(xid));
+  }
+  return left.map((xid) => [
+    `the transaction ${xid} has been prepared and is not decided`,
+    `End the session that prepared it, then XA COMMIT ${xid}; or XA ROLLBACK ${xid};`,
+  ]);
+}

@@ -1,0 +1,98 @@
+import type { SplitInsert } from '../proxy/dialect.js';
+import type { OkMessage } from './result-messages.js';
+
+/**
+ * How a statement ended, as one text: `OK affectedRows lastInsertId warnings info…`. What the hall writes itself (`BEGIN`, `SELECT 3` …) is a tag
+ * too, and stands for an OK with zeros.
+ */
+export type Ending = Pick<OkMessage, 'affectedRows' | 'lastInsertId' | 'warnings' | 'info'>;
+
+const NOTHING: Ending = { affectedRows: 0n, lastInsertId: 0n, warnings: 0, info: '' };
+/** The status flags and counts of an OK are two bytes each; warnings above are told as this many. */
+const MAX_WARNINGS = 0xffff;
+
+export function encodeTag({ affectedRows, lastInsertId, warnings, info }: Ending): string {
+  const text = `OK ${affectedRows} ${lastInsertId} ${warnings}`;
+  return info === '' ? text : `${text} ${info}`;
+}
+
+const ROWS = /^SELECT (\d+)/;
+
+/** The tag of an answer with rows. */
+export function rowsTag(rows: number, warnings: number, lastInsertId = 0n): string {
+  if (lastInsertId !== 0n) return `SELECT ${rows} ${warnings} ${lastInsertId}`;
+  return warnings === 0 ? `SELECT ${rows}` : `SELECT ${rows} ${warnings}`;
+}
+
+/** The same, of an INSERT whose rows got numbers from us: rows of RETURNING do not tell the first to the client, but later statements may ask for it. */
+export function tagWithNumber(tag: string, first: bigint): string {
+  const ending = { ...decodeTag(tag), lastInsertId: first };
+  const rows = ROWS.exec(tag)?.[1];
+  return rows === undefined ? encodeTag(ending) : rowsTag(Number(rows), ending.warnings, first);
+}
+
+export function decodeTag(tag: string): Ending {
+  const rows = /^SELECT \d+ (\d+)(?: (\d+))?$/.exec(tag);
+  if (rows !== null) return { ...NOTHING, warnings: Number(rows[1]), lastInsertId: BigInt(rows[2] ?? 0) };
+  const match = /^OK (\d+) (\d+) (\d+)(?: (.*))?$/s.exec(tag);
+  if (match === null) return NOTHING;
+  return {
+    affectedRows: BigInt(match[1]!),
+    lastInsertId: BigInt(match[2]!),
+    warnings: Number(match[3]),
+    info: match[4] ?? '',
+  };
+}
+
+/**
+ * One tag for a statement that several shards ran: counts added, also those in the text that servers send (`Records: 3  Duplicates: 0
+ * Warnings: 0`). The id is the first that a shard gave.
+ */
+export function sumTags(tags: readonly (string | undefined)[], split?: SplitInsert): string {
+  const said = tags.filter((tag) => tag !== undefined);
+  const endings = said.map(decodeTag);
+  const isSplit = split !== undefined && split.rows.reduce((sum, rows) => sum + rows, 0) > 1;
+  const infos = endings.map((ending, index) =>
+    isSplit && split.rows[index] === 1 ? infoOfRow(ending, split.sql) : ending.info,
+  );
+  const sum = endings.reduce(
+    (total, ending) => ({
+      affectedRows: total.affectedRows + ending.affectedRows,
+      lastInsertId: total.lastInsertId === 0n ? ending.lastInsertId : total.lastInsertId,
+      warnings: Math.min(MAX_WARNINGS, total.warnings + ending.warnings),
+      info: '',
+    }),
+    NOTHING,
+  );
+  const rows = said.map((tag) => ROWS.exec(tag)?.[1]);
+  if (rows.length > 0 && rows.every((count) => count !== undefined))
+    return rowsTag(
+      rows.reduce((total, count) => total + Number(count), 0),
+      sum.warnings,
+    );
+  const info = isSplit && infos.includes(undefined) ? '' : infos.reduce<string>(sumInfos, '');
+  return encodeTag({ ...sum, info });
+}
+
+const UPSERT = /\bon\s+duplicate\s+key\b/i;
+
+/**
+ * What a server would say of one row among several; undefined where its count does not tell. With CLIENT_FOUND_ROWS an upsert counts 1 for a new row as
+ * well as for one that stays as it is.
+ */
+function infoOfRow({ affectedRows, warnings }: Ending, sql: string): string | undefined {
+  if (affectedRows === 1n && UPSERT.test(sql)) return undefined;
+  const duplicates = affectedRows === 0n ? 1n : affectedRows - 1n;
+  return `Records: 1  Duplicates: ${duplicates}  Warnings: ${warnings}`;
+}
+
+const COUNT = /: (\d+)/g;
+
+function sumInfos(first: string, second = ''): string {
+  if (first === '' || second === '') return first + second;
+  const counts = [...second.matchAll(COUNT)].map(([, count]) => BigInt(count!));
+  // Texts of another kind cannot be added.
+  if (first.replace(COUNT, '') !== second.replace(COUNT, '')) return '';
+  let index = 0;
+  return first.replace(COUNT, (_all, count: string) => `: ${BigInt(count) + counts[index++]!}`);
+}

@@ -1,0 +1,157 @@
+import { OperatingError } from '../lib/errors.js';
+import type { ServerError, SharedSink } from '../pool/backend.js';
+import type { Pool } from '../pool/pool.js';
+import type { Request } from '../pool/request.js';
+import type { SharedLane } from '../pool/shared-lanes.js';
+import type { PlannedStatement } from '../routing/plan.js';
+import { Ticket } from '../topology/gate.js';
+import type { Database } from './database.js';
+import type { Frontend } from './frontend.js';
+import { lostConnection } from './lost-connection.js';
+
+/**
+ * One session's place in the line of a shared backend. At most one read of a session stands there at a time, so one object serves
+ * them all, without a promise or a closure for each.
+ *
+ * Only a read that leaves no trace is let in (`Plan.pace`), so until its answer begins to go to the client it can be given up or run again.
+ */
+export class SharedRead implements SharedSink {
+  /** Told once for each read: it is answered, or must be run by the session's own way. Set by the course. */
+  onDone: (mustRunAgain: boolean, nowMs: number) => void = () => {};
+  /** The server has refused it; comes before `onDone`. */
+  onRefused: () => void = () => {};
+  readonly ticket = new Ticket();
+  readonly #database: Database;
+  readonly #frontend: Frontend;
+  #pool: Pool | undefined;
+  #lane: SharedLane | undefined;
+  #planned: PlannedStatement | undefined;
+  #startedMs = 0;
+  #weightMs = 0;
+  #hasAnswered = false;
+  #error: ServerError | undefined;
+
+  constructor(database: Database, frontend: Frontend) {
+    this.#database = database;
+    this.#frontend = frontend;
+  }
+
+  /** The backend in whose line it stands. */
+  get backendId(): number | undefined {
+    return this.#lane?.backend.id;
+  }
+
+  /** Joins a line, or returns false and has done nothing. */
+  begin(planned: PlannedStatement, request: Request, pool: Pool, settings: string, nowMs: number): boolean {
+    const lane = pool.join(request, settings);
+    if (lane === undefined) return false;
+    this.#pool = pool;
+    this.#lane = lane;
+    this.#planned = planned;
+    this.#hasAnswered = false;
+    this.#error = undefined;
+    this.#startedMs = nowMs;
+    this.#weightMs = planned.plan.pace!.weightMs(pool.floorMs);
+    lane.weightMs += this.#weightMs;
+    this.#database.counters.leases++;
+    this.#database.counters.shared++;
+    lane.line.join(request, this);
+    return true;
+  }
+
+  onBytes(chunk: Buffer): boolean {
+    this.#hasAnswered = true;
+    return this.#frontend.send(chunk);
+  }
+
+  onError(error: ServerError): void {
+    this.#error ??= error;
+  }
+
+  onCommandTag(): void {
+    this.#frontend.completes();
+  }
+
+  onCopyIn(): void {}
+
+  onParameter(): void {}
+
+  onEnd(): void {
+    const lane = this.#lane!;
+    const pool = this.#pool!;
+    const { plan, sql } = this.#planned!;
+    const { counters, templates } = this.#database;
+    const nowMs = performance.now();
+    const tookMs = nowMs - this.#startedMs;
+    plan.pace!.noteShared(pool.lanes.answered(lane, this.#startedMs, pool.floorMs, nowMs), nowMs);
+    counters.transactions++;
+    if (this.#error !== undefined) {
+      counters.serverErrors++;
+      this.onRefused();
+    }
+    templates.count(plan, sql, this.#database.loadedRouter, tookMs, this.#error !== undefined);
+    this.#leave();
+    this.onDone(false, nowMs);
+  }
+
+  onBroken(error: Error): void {
+    const { shard } = this.#lane!.backend;
+    const mustRunAgain = !this.#hasAnswered;
+    this.#leave();
+    if (mustRunAgain) this.#database.counters.sharedAgain++;
+    else {
+      this.#database.counters.proxyErrors++;
+      this.#frontend.sendError(lostConnection(shard, error, false));
+      this.#frontend.sendReady('idle');
+    }
+    this.onDone(mustRunAgain, performance.now());
+  }
+
+  onMoved(): void {
+    this.#database.counters.sharedAgain++;
+    this.#leave();
+    this.onDone(true, performance.now());
+  }
+
+  resume(): void {
+    this.#lane?.backend.resume();
+  }
+
+  /**
+   * The client cancels it. What has not begun to answer is given up and answered by us, so no cancel can hit who stands behind it;
+   * else it gets the backend for itself first. Resolves when the server has heard it.
+   */
+  async cancel(): Promise<void> {
+    const lane = this.#lane;
+    if (lane === undefined) return;
+    if (this.#hasAnswered) {
+      this.#pool!.lanes.isolate(lane);
+      await this.#pool!.lanes.cancelHead(lane);
+      return;
+    }
+    lane.line.giveUp(this);
+    this.#leave();
+    this.#database.counters.proxyErrors++;
+    this.#frontend.sendError(new OperatingError('cancelled', 'canceling statement due to user request'));
+    this.#frontend.sendReady('idle');
+    this.onDone(false, performance.now());
+  }
+
+  /** The client is gone: nobody waits for the answer. */
+  abandon(): void {
+    const lane = this.#lane;
+    if (lane === undefined) return;
+    lane.line.giveUp(this);
+    this.#leave();
+    this.onDone(false, performance.now());
+  }
+
+  #leave(): void {
+    this.#lane!.weightMs -= this.#weightMs;
+    this.#pool!.lanes.left(this.#lane!);
+    this.#lane = undefined;
+    this.#pool = undefined;
+    this.#planned = undefined;
+    this.#database.topology.gate.leave(this.ticket);
+  }
+}

@@ -1,0 +1,90 @@
+/** Runs alone that must have been seen before a statement is called quick. */
+const RUNS_TO_KNOW = 2;
+/** A statement is quick that keeps an idle server busy for less, in milliseconds … */
+const QUICK_MS = 1;
+/** … and, on average, a server as busy as it has been lately for less than this. */
+const QUICK_LATELY_MS = 5;
+/** One run tells no more than this, so that a pause of the machine does not make a quick statement slow. */
+const MAX_SAMPLE_MS = 20;
+/** Weight of the newest run. */
+const NEWEST = 1 / 8;
+/** The least time of a run creeps up by this part at each longer one. */
+const CREEP = 1 / 256;
+/** No statement keeps a server busy for less, in milliseconds. */
+const LEAST_MS = 0.03;
+/** Looking what it takes when few run at once, this part of the time is believed, so that lines get long and few backends are busy. */
+const OPTIMISM = 1 / 4;
+/** Then this many answers are not counted, of those who stood in line before … */
+const UNCOUNTED = 16;
+/** … and the least mean of so many windows of so many answers counts: a pause of the machine spoils one window only. */
+const WINDOWS = 4;
+const WINDOW = 16;
+/** How long that is believed, in milliseconds. */
+const BELIEVED_MS = 5_000;
+
+/** How long the runs of one template have kept a server busy lately: the only part of a plan that changes. */
+export class Pace {
+  #runs = 0;
+  /** Lately, whatever else the machine did. */
+  #ms = 0;
+  /** Lately when it had a backend for itself and nothing else was in its way. */
+  #leastMs = Number.POSITIVE_INFINITY;
+  /** In line, when few ran at once; undefined: not seen yet. */
+  #sharedMs: number | undefined;
+  #isLooking = true;
+  #lookAgainAtMs = 0;
+  /** Answers of this look, from -UNCOUNTED. */
+  #counted = -UNCOUNTED;
+  #sumMs = 0;
+  #leastMeanMs = Number.POSITIVE_INFINITY;
+
+  /** It had a backend for itself, for so long from its first byte to the end of its answer. */
+  noteAlone(ms: number): void {
+    this.#leastMs = ms < this.#leastMs ? ms : this.#leastMs + (ms - this.#leastMs) * CREEP;
+    this.#note(ms);
+  }
+
+  /** It stood in line, and the server was busy with it for so long, since it had answered what stood before it. By performance.now(). */
+  noteShared(ms: number, nowMs: number): void {
+    this.#note(ms);
+    if (!this.#isLooking) {
+      if (nowMs < this.#lookAgainAtMs) return;
+      this.#isLooking = true;
+      this.#counted = -UNCOUNTED;
+      this.#leastMeanMs = Number.POSITIVE_INFINITY;
+      this.#sumMs = 0;
+    }
+    if (this.#counted++ < 0) return;
+    this.#sumMs += ms;
+    if (this.#counted % WINDOW !== 0) return;
+    this.#leastMeanMs = Math.min(this.#leastMeanMs, this.#sumMs / WINDOW);
+    this.#sumMs = 0;
+    if (this.#counted < WINDOW * WINDOWS) return;
+    this.#isLooking = false;
+    this.#lookAgainAtMs = nowMs + BELIEVED_MS;
+    this.#sharedMs = this.#leastMeanMs;
+  }
+
+  #note(ms: number): void {
+    const sample = Math.min(ms, MAX_SAMPLE_MS);
+    if (this.#runs < RUNS_TO_KNOW) this.#runs++;
+    this.#ms = this.#runs === 1 ? sample : this.#ms + (sample - this.#ms) * NEWEST;
+  }
+
+  /** `floorMs`: what the way to the server and back takes by itself. */
+  isQuick(floorMs: number): boolean {
+    return (
+      this.#runs >= RUNS_TO_KNOW && this.#ms - floorMs < QUICK_LATELY_MS && this.#leastMs - floorMs < QUICK_MS
+    );
+  }
+
+  /**
+   * How long others will wait for it who stand behind it, in milliseconds. How busy the machine is does not change it: the more
+   * backends are busy, the longer each takes, which must not make more of them busy. So now and then it is seen how
+   * long it takes with few (as BBR does with a round trip's time: Cardwell et al., ACM Queue 14:5, 2016).
+   */
+  weightMs(floorMs: number): number {
+    const ms = this.#sharedMs ?? this.#leastMs - floorMs;
+    return Math.max(this.#isLooking ? ms * OPTIMISM : ms, LEAST_MS);
+  }
+}

@@ -1,0 +1,48 @@
+import type { Operation } from './compare.js';
+import { each, type Outcome, shape, withConnection } from './mysql2-client.js';
+
+const COLLATIONS = [
+  'UTF8MB4_UNICODE_520_CI',
+  'UTF8MB4_BIN',
+  'UTF8_UNICODE_CI',
+  'LATIN1_GERMAN1_CI',
+  'BINARY',
+];
+
+/** What column definitions say. */
+export const definitionOperations: readonly Operation[] = [
+  ...COLLATIONS.map((charset) =>
+    withConnection(
+      `definitions name the collation of the login, ${charset}, until the client names another`,
+      async (connection) => {
+        const sql = "SELECT 'x' AS x, 1 AS n, user() AS u, x'00' AS b";
+        const names = [
+          'SET NAMES utf8mb4',
+          'SET NAMES utf8mb4 COLLATE utf8mb4_bin',
+          'SET character_set_results = NULL',
+        ];
+        const outcomes = [
+          shape((await connection.execute(sql)) as Outcome),
+          ...(await each(connection, sql)),
+        ];
+        for (const name of names) outcomes.push(...(await each(connection, name, sql)));
+        return outcomes;
+      },
+      { charset },
+    ),
+  ),
+  withConnection('types that only extended metadata names', async (connection) => {
+    await each(
+      connection,
+      'CREATE OR REPLACE TABLE named (j json, u uuid, i inet6, p point, t text)',
+      `INSERT INTO named VALUES ('{"deep": [1, null]}', uuid(), '::1', point(1, 2), '{}')`,
+      'UPDATE named SET u = NULL',
+    );
+    const sql = 'SELECT * FROM named';
+    const prepared = await connection.execute('SELECT j, u FROM named WHERE t = ?', ['{}']);
+    return [
+      shape(prepared as Outcome),
+      ...(await each(connection, sql, `${sql} UNION ${sql}`, 'SHOW WARNINGS', 'SELECT 1')),
+    ];
+  }),
+];

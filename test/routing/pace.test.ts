@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Pace } from '../../src/routing/pace.js';
+
+const FLOOR = 0.3;
+
+/** Known to be quick by two runs that had a backend for themselves. */
+function quick(aloneMs: number): Pace {
+  const pace = new Pace();
+  pace.noteAlone(aloneMs);
+  pace.noteAlone(aloneMs);
+  return pace;
+}
+
+function share(pace: Pace, ms: number, count: number, atMs: number): void {
+  for (let i = 0; i < count; i++) pace.noteShared(ms, atMs);
+}
+
+test('what a statement takes alone is not believed whole until it has been seen in line', () => {
+  const pace = quick(0.7);
+  assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.1) < 1e-9, `${pace.weightMs(FLOOR)}`);
+  assert.equal(quick(0.31).weightMs(FLOOR), 0.03);
+});
+
+test('its weight is what it takes in line when few run at once, and a busy machine does not change it', () => {
+  const pace = quick(0.7);
+  share(pace, 5, 16, 0);
+  share(pace, 0.06, 64, 0);
+  assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.06) < 1e-9, `${pace.weightMs(FLOOR)}`);
+  share(pace, 0.9, 1000, 4_999);
+  assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.06) < 1e-9, `${pace.weightMs(FLOOR)}`);
+});
+
+test('a pause of the machine during a look does not make it heavy', () => {
+  const pace = quick(0.7);
+  share(pace, 0.06, 16 + 20, 0);
+  pace.noteShared(19, 0);
+  share(pace, 0.06, 64 - 21, 0);
+  assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.06) < 1e-9, `${pace.weightMs(FLOOR)}`);
+});
+
+test('a statement that has become slower gets heavier when it is looked at again', () => {
+  const pace = quick(0.7);
+  share(pace, 0.2, 80, 0);
+  assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.2) < 1e-9, `${pace.weightMs(FLOOR)}`);
+  pace.noteShared(0.8, 5_000);
+  // Lines may get long, so that it is seen with few backends busy.
+  assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.05) < 1e-9, `${pace.weightMs(FLOOR)}`);
+  share(pace, 0.8, 79, 5_000);
+  assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.8) < 1e-9, `${pace.weightMs(FLOOR)}`);
+});
+
+test('a statement that takes long in line is no quick one any more', () => {
+  const pace = quick(0.7);
+  assert.ok(pace.isQuick(FLOOR), 'quick at first');
+  share(pace, 15, 40, 0);
+  assert.ok(!pace.isQuick(FLOOR), 'slow now');
+});
