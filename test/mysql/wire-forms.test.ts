@@ -49,21 +49,29 @@ async function enter(
 
 const PING = encodePacket(Buffer.of(COM.PING));
 
+/** A command, or one for the statement that was prepared last. */
+type Command = Buffer | ((statement: number) => Buffer);
+
 /** Every packet that each of these commands is answered with, its number in front; a COM_PING behind each shows where its answer ends. */
 async function conversation(
   port: number,
   capabilities: number,
-  commands: readonly Buffer[],
+  commands: readonly Command[],
 ): Promise<string[][]> {
   const client = await enter(port, { capabilities });
   const answers: string[][] = [];
+  let statement = 0;
   for (const command of commands) {
     client.forget();
-    client.send(command, PING);
+    const sent = typeof command === 'function' ? command(statement) : command;
+    client.send(sent, PING);
     await until(
       () =>
         client.payloads.length > 1 && client.sequences.at(-1) === 1 && client.payloads.at(-1)!.length === 7,
     );
+    // MariaDB goes on counting where the earlier client of the same thread ended.
+    if (sent[4] === COM.STMT_PREPARE) statement = client.payloads[0]!.readUInt32LE(1);
+    if (sent[4] === COM.STMT_PREPARE) client.payloads[0]!.fill(0, 1, 5);
     answers.push(
       client.payloads.map((payload, index) => `${client.sequences[index]} ${payload.toString('latin1')}`),
     );
@@ -72,18 +80,19 @@ async function conversation(
   return answers;
 }
 
-const execute = encodePacket(
-  new Writer()
-    .int1(COM.STMT_EXECUTE)
-    .int4(1)
-    .int1(0)
-    .int4(1)
-    .int1(0)
-    .int1(1)
-    .int2(FIELD_TYPE.LONG)
-    .int4(1)
-    .finish(),
-);
+const execute = (statement: number) =>
+  encodePacket(
+    new Writer()
+      .int1(COM.STMT_EXECUTE)
+      .int4(statement)
+      .int1(0)
+      .int4(1)
+      .int1(0)
+      .int1(1)
+      .int2(FIELD_TYPE.LONG)
+      .int4(1)
+      .finish(),
+  );
 
 describe('a client with DEPRECATE_EOF and SESSION_TRACK', () => {
   const commands = [
@@ -116,7 +125,7 @@ describe('a client with DEPRECATE_EOF and SESSION_TRACK', () => {
       const direct = await conversation(a!.port, capabilities, commands);
       const proxied = await conversation(door.ports.mysql!, capabilities, commands);
       for (const [index, command] of commands.entries())
-        assert.deepEqual(proxied[index], direct[index], command.toString('latin1', 4));
+        assert.deepEqual(proxied[index], direct[index], command === execute ? 'execute' : String(command));
     });
 
   test('is told of merged answers in the same form', async () => {
