@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
+import { buildWhenStale } from '../scripts/build-when-stale.js';
 import { bringPrograms, howToInstall } from '../scripts/programs.js';
 import type { RunOptions } from './harness/bench.js';
-import { buildWhenStale } from './harness/built.js';
 import { describeMachine, type Machine } from './harness/machine.js';
 import { markdownOf, withPart } from './harness/markdown.js';
 import type { ScenarioResult } from './harness/results.js';

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buildWhenStale } from './build-when-stale.js';
 import { bringPrograms, howToInstall } from './programs.js';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -27,6 +28,7 @@ function testFiles() {
 }
 
 bringOrEnd();
+buildWhenStale((line) => process.stderr.write(`${line}\n`));
 const folder = mkdtempSync(join(tmpdir(), 'ringferry-tests-'));
 const totals = join(folder, 'totals.json');
 const concurrency =

@@ -5,9 +5,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { CLI } from '../integration/harness.js';
 import { ringferry } from './fake-io.js';
 
-const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
 const DEADLINE_MS = 20_000;
 
 let folder: string;
@@ -21,7 +21,7 @@ class Served {
   text = '';
 
   constructor(...words: string[]) {
-    this.process = spawn(process.execPath, ['--import', 'tsx', main, 'serve', ...words], {
+    this.process = spawn(CLI[0], [CLI[1], 'serve', ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.ended = new Promise((resolve) => this.process.once('exit', (status) => resolve(status)));

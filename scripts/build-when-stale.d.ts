@@ -1,0 +1,1 @@
+export function buildWhenStale(tell: (line: string) => void): void;
