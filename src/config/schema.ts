@@ -118,7 +118,11 @@ const pool = z.strictObject({
     false,
     'When a backend returns to the pool: at the end of the `session` or of the `transaction`.',
   ),
-  size: setting(count.default(20), false, 'Most backends per shard and user.'),
+  size: setting(
+    count.default(20),
+    false,
+    'Most backends per shard and user for clients. What the proxy asks itself has up to two more per shard.',
+  ),
   pipeline: setting(
     z.int().min(1).max(1_000).default(16),
     false,

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { DatabaseConfig, LimitsConfig } from '../config/config.js';
+import type { DatabaseConfig, LimitsConfig, PoolConfig } from '../config/config.js';
 import { asError, OperatingError } from '../lib/errors.js';
 import type { Logger } from '../lib/log.js';
 import type { Backend, BackendTarget } from '../pool/backend.js';
@@ -14,7 +14,6 @@ import type { Dialect } from './dialect.js';
 import type { ClientIdentity } from './frontend.js';
 import type { MergeValues } from './merge-values.js';
 import { GlobalNumbers } from './numbers.js';
-import { resetOf } from './settings.js';
 import { TemplateCounts } from './templates.js';
 import { type TransactionScope, TwoPhaseCommit } from './two-phase.js';
 
@@ -33,6 +32,16 @@ interface Login {
 
 const OF_THE_URL: Credentials = { user: undefined, password: undefined };
 
+/** How connections of a pool are opened. */
+interface PoolFacts {
+  readonly shard: ShardName;
+  readonly credentials: Credentials;
+  readonly startup: ReadonlyMap<string, string>;
+}
+
+/** Most connections to a shard for what the proxy asks itself. */
+const OWN_CONNECTIONS = 2;
+
 /** One database that clients can connect to: its topology, its pools, its router. */
 export class Database {
   readonly name: string;
@@ -46,10 +55,13 @@ export class Database {
   readonly numbers: GlobalNumbers;
   readonly #log: Logger;
   readonly #pools = new Map<string, Pool>();
+  readonly #ownPools = new Map<string, Pool>();
   #router: StatementRouter | undefined;
   #loading: Promise<StatementRouter> | undefined;
   #mergeValues: MergeValues | undefined;
   #isPaused = false;
+  /** Paused, and no transaction is open any more. */
+  #isQuiet = false;
   /**
    * Ends the statement of a session of the same user, or the whole session, by the number that its client was told, in whichever process it
    * is; the composition root sets it.
@@ -106,19 +118,23 @@ export class Database {
     credentials: Credentials = OF_THE_URL,
     startup = this.dialect.startupDefaults,
   ): Pool {
+    return this.#poolIn(this.#pools, { shard, credentials, startup }, this.config.pool);
+  }
+
+  #poolIn(pools: Map<string, Pool>, { shard, credentials, startup }: PoolFacts, config: PoolConfig): Pool {
     const url = this.shardUrl(shard);
     const { user, password } = loginAt(new URL(url), credentials);
     const key = JSON.stringify([shard, url, user, password ?? null, ...[...startup].flat()]);
-    let pool = this.#pools.get(key);
+    let pool = pools.get(key);
     if (pool === undefined) {
       pool = new Pool(
         this.dialect.connect,
         { ...targetOf(shard, url, credentials, this.config.serverCa), onSchemaChange: this.onSchemaChange },
         startup,
-        this.config.pool,
+        config,
       );
-      if (this.#isPaused) pool.pause();
-      this.#pools.set(key, pool);
+      if (pools === this.#pools ? this.#isPaused : this.#isQuiet) pool.pause();
+      pools.set(key, pool);
     }
     return pool;
   }
@@ -135,7 +151,7 @@ export class Database {
   }
 
   get pools(): Pool[] {
-    return [...this.#pools.values()];
+    return [...this.#pools.values(), ...this.#ownPools.values()];
   }
 
   /** For merging rows; made of the keyspace that the router has. */
@@ -213,13 +229,15 @@ export class Database {
     });
   }
 
-  /** Borrows a backend for something of the proxy's own. */
+  /**
+   * Borrows a backend for something of the proxy's own, beside those of the clients: they may hold all of theirs, and wait for
+   * what is asked here.
+   */
   async withBackend<T>(shard: ShardName, act: (backend: Backend) => Promise<T>): Promise<T> {
-    const pool = this.pool(shard);
+    const facts = { shard, credentials: OF_THE_URL, startup: this.dialect.startupDefaults };
+    const pool = this.#poolIn(this.#ownPools, facts, { ...this.config.pool, size: OWN_CONNECTIONS });
     const backend = await pool.lease();
     try {
-      for (const sql of resetOf(this.dialect, backend)) await backend.run(sql);
-      backend.settings = '';
       return await act(backend);
     } finally {
       pool.release(backend);
@@ -228,11 +246,17 @@ export class Database {
 
   async pause(): Promise<void> {
     this.#isPaused = true;
-    await Promise.all(this.pools.map((pool) => pool.pause()));
+    await Promise.all([...this.#pools.values()].map((pool) => pool.pause()));
+    // Transactions that were open may have needed what the proxy asks for them.
+    const isBusy = [...this.#pools.values()].some((pool) => pool.active > 0);
+    if (!this.#isPaused || isBusy) return;
+    this.#isQuiet = true;
+    await Promise.all([...this.#ownPools.values()].map((pool) => pool.pause()));
   }
 
   resume(): void {
     this.#isPaused = false;
+    this.#isQuiet = false;
     for (const pool of this.pools) pool.resume();
   }
 
@@ -243,14 +267,17 @@ export class Database {
   async close(): Promise<void> {
     await Promise.all(this.pools.map((pool) => pool.close()));
     this.#pools.clear();
+    this.#ownPools.clear();
   }
 
   /** Closes the pools of shards that are no longer in the topology. */
   async forgetShard(shard: ShardName): Promise<void> {
-    for (const [key, pool] of this.#pools) {
-      if (pool.target.shard !== shard) continue;
-      this.#pools.delete(key);
-      await pool.close();
+    for (const pools of [this.#pools, this.#ownPools]) {
+      for (const [key, pool] of pools) {
+        if (pool.target.shard !== shard) continue;
+        pools.delete(key);
+        await pool.close();
+      }
     }
   }
 }

@@ -101,7 +101,7 @@ export class WireClient {
   }
 
   /** Waits for the `count`-th next message of this type (or the end of the connection) and takes everything up to it. */
-  async until(type: string, count = 1, timeoutMs = 15_000): Promise<Message[]> {
+  async until(type: string, count = 1, timeoutMs = 30_000): Promise<Message[]> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       let seen = 0;
@@ -124,7 +124,7 @@ export class WireClient {
   }
 
   /** Resolves when the other side has closed. */
-  async closed(timeoutMs = 15_000): Promise<void> {
+  async closed(timeoutMs = 30_000): Promise<void> {
     await this.until('\u0000never', 1, timeoutMs);
   }
 

@@ -50,7 +50,7 @@ export class RawClient {
 
   /** Resolves when `condition` holds; rejects after some seconds, saying what has come. */
   async until(condition: () => boolean): Promise<void> {
-    const deadline = Date.now() + 5_000;
+    const deadline = Date.now() + 30_000;
     while (!condition()) {
       if (Date.now() > deadline)
         throw new Error(`waited in vain; came: ${this.codes}${this.isClosed ? ', closed' : ''}`);

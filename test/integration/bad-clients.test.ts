@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { lastFirst, runSql, startPostgres } from '../cluster.js';
 import * as wire from '../drivers/wire-client.js';
+import { eventually } from './eventually.js';
 import { startRingferry } from './harness.js';
 
 const atEnd = lastFirst(after);
@@ -186,16 +187,3 @@ describe('bad clients', () => {
     await eventually(alive);
   });
 });
-
-async function eventually(check: () => Promise<unknown>): Promise<void> {
-  const deadline = Date.now() + 5000;
-  for (;;) {
-    try {
-      await check();
-      return;
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await sleep(50);
-    }
-  }
-}

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Waits until `check` passes; fails with its last error. */
-export async function eventually<T>(check: () => Promise<T>, patienceMs = 10_000): Promise<T> {
+export async function eventually<T>(check: () => Promise<T>, patienceMs = 30_000): Promise<T> {
   const deadline = Date.now() + patienceMs;
   for (;;) {
     try {

@@ -56,7 +56,7 @@ export async function testKills(
     const acted = act().catch((error: unknown) => {
       refusal = error;
     });
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + 60_000;
     while (!existsSync(file)) {
       if (Date.now() > deadline)
         assert.fail(

@@ -23,7 +23,7 @@ async function copying(): Promise<unknown[]> {
 }
 
 async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
-  for (const deadline = Date.now() + 15_000; !(await condition()); await sleep(50))
+  for (const deadline = Date.now() + 30_000; !(await condition()); await sleep(50))
     assert.ok(Date.now() < deadline, what);
 }
 

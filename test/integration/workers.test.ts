@@ -166,7 +166,7 @@ test('a worker killed under traffic is replaced: only its own clients notice, an
     // With a text: without one Node looks for it in the source, which takes it minutes here.
     assert.ok(now.length === WORKERS && !now.includes(victim!), `workers ${now}`);
   });
-  await sleep(500);
+  await again.untilAuditable();
   await again.traffic.stop();
   assert.deepEqual(
     again.traffic.errors.filter((error) => !isLost(error)),

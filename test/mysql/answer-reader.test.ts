@@ -130,7 +130,7 @@ describe('a server that says something else', () => {
       password: undefined,
       database: '',
     };
-    return connectMysqlBackend(target, new Map(), AbortSignal.timeout(5_000));
+    return connectMysqlBackend(target, new Map(), AbortSignal.timeout(30_000));
   }
 
   test('never gets a file of ours', async () => {

@@ -26,7 +26,7 @@ export async function connect(
     database: 'shop',
     ...facts,
   };
-  const backend = await connectMysqlBackend(target, startup, AbortSignal.timeout(5_000));
+  const backend = await connectMysqlBackend(target, startup, AbortSignal.timeout(30_000));
   open.push(backend);
   return backend;
 }

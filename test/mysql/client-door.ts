@@ -98,7 +98,7 @@ export async function openClientDoor(after: After, options: ClientDoorOptions = 
 
 /** Resolves when `condition` holds; rejects after some seconds. */
 export async function until(condition: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 5_000; !condition(); ) {
+  for (const deadline = Date.now() + 30_000; !condition(); ) {
     if (Date.now() > deadline) throw new Error(`waited in vain for ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -20,7 +20,7 @@ async function connect(
   const server = await ScriptedServer.start(script);
   servers.push(server);
   const target = { shard: 'a', url: server.url, user: 'app', password: undefined, database: 'x' };
-  const backend = await connectBackend(target, new Map(), AbortSignal.timeout(5_000));
+  const backend = await connectBackend(target, new Map(), AbortSignal.timeout(30_000));
   return { backend, line: backend.line!, server };
 }
 

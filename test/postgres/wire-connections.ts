@@ -21,7 +21,7 @@ export async function connect(facts: Partial<BackendTarget> = {}): Promise<Backe
     database: 'postgres',
     ...facts,
   };
-  const backend = await connectBackend(target, new Map(), AbortSignal.timeout(5_000));
+  const backend = await connectBackend(target, new Map(), AbortSignal.timeout(30_000));
   open.push(backend);
   return backend;
 }

@@ -19,7 +19,7 @@ const doors: TestDoor[] = [];
 
 async function log(url: string, user: string, password: string | undefined): Promise<Backend> {
   const target = { shard: 'a', url, user, password, database: 'postgres' };
-  const backend = await connectBackend(target, new Map(), AbortSignal.timeout(5_000));
+  const backend = await connectBackend(target, new Map(), AbortSignal.timeout(30_000));
   open.push(backend);
   return backend;
 }
