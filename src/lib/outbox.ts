@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { whenWritten } from './read-chunks.js';
 
 /** Up to here the chunks of one turn are copied together; more are handed to the kernel side by side. */
 const JOINED_BYTES = 32 * 1024;
@@ -66,11 +67,11 @@ export class Outbox {
       this.#chunks = [];
       this.#bytes = 0;
       if (!socket.writable) return;
-      if (chunks.length === 1) socket.write(chunks[0]!);
+      if (chunks.length === 1) socket.write(chunks[0]!, whenWritten(chunks[0]!));
       else if (bytes <= JOINED_BYTES) socket.write(Buffer.concat(chunks, bytes));
       else {
         socket.cork();
-        for (const chunk of chunks) socket.write(chunk);
+        for (const chunk of chunks) socket.write(chunk, whenWritten(chunk));
         socket.uncork();
       }
     }

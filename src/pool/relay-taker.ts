@@ -1,3 +1,4 @@
+import { onlyToBeWritten } from '../lib/read-chunks.js';
 import type { RelaySink, ServerError, TransactionStatus } from './backend.js';
 
 /** Passes answers on as the bytes they came in: neighbouring messages go out as one slice. */
@@ -7,25 +8,37 @@ export class RelayTaker {
   readonly passesReady: boolean;
   readonly sink: RelaySink;
   readonly #onSlow: () => void;
+  readonly #isRow: (part: unknown) => boolean;
   #buffer: Buffer | undefined;
   #start = 0;
   #end = 0;
+  #isAllRows = true;
 
-  constructor(sink: RelaySink, onSlow: () => void, passesReady = false) {
+  constructor(
+    sink: RelaySink,
+    onSlow: () => void,
+    {
+      passesReady = false,
+      isRow = isNone,
+    }: { passesReady?: boolean; isRow?: (part: unknown) => boolean } = {},
+  ) {
     this.passesReady = passesReady;
     this.sink = sink;
     this.#onSlow = onSlow;
+    this.#isRow = isRow;
   }
 
-  take(_code: unknown, buffer: Buffer, start: number, end: number): void {
+  take(part: unknown, buffer: Buffer, start: number, end: number): void {
     if (this.#buffer === buffer && this.#end === start) {
       this.#end = end;
+      if (!this.#isRow(part)) this.#isAllRows = false;
       return;
     }
     this.#flush();
     this.#buffer = buffer;
     this.#start = start;
     this.#end = end;
+    this.#isAllRows = this.#isRow(part);
   }
 
   local(frame: Buffer): void {
@@ -72,10 +85,16 @@ export class RelayTaker {
     if (buffer === undefined) return;
     this.#buffer = undefined;
     const isWhole = this.#start === 0 && this.#end === buffer.length;
+    // Nobody looks at rows that are passed on.
+    if (isWhole && this.#isAllRows) onlyToBeWritten(buffer);
     this.#pass(isWhole ? buffer : buffer.subarray(this.#start, this.#end));
   }
 
   #pass(chunk: Buffer): void {
     if (!this.sink.onBytes(chunk)) this.#onSlow();
   }
+}
+
+function isNone(): boolean {
+  return false;
 }

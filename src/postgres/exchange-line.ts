@@ -80,7 +80,7 @@ export class ExchangeLine implements RequestLine {
   }
 
   join(request: Request, sink: SharedSink): void {
-    this.#owner.write(request, new RelayTaker(sink, this.#slow, true));
+    this.#owner.write(request, new RelayTaker(sink, this.#slow, { passesReady: true }));
   }
 
   giveUp(sink: SharedSink): void {

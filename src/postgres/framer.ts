@@ -122,19 +122,19 @@ export class Framer {
       this.#offset = end;
       return this.#found(chunk, start, end, true);
     }
-    return this.#beginLong(total, chunk.subarray(start));
+    return this.#beginLong(total, chunk, start);
   }
 
   /** The first bytes of a message that goes on in the next chunk. */
-  #beginLong(total: number, first: Buffer): boolean {
+  #beginLong(total: number, buffer: Buffer, start: number): boolean {
     this.#offset = this.#chunk.length;
-    this.#missing = total - first.length;
+    this.#missing = total - (buffer.length - start);
     if (this.streamsRows && (this.code === BACKEND.DataRow || this.code === BACKEND.CopyData)) {
       this.#isCollecting = false;
-      return this.#found(first, 0, first.length, false);
+      return this.#found(buffer, start, buffer.length, false);
     }
     this.#isCollecting = true;
-    this.#collected.push(first);
+    this.#collected.push(buffer.subarray(start));
     return false;
   }
 
@@ -153,7 +153,7 @@ export class Framer {
     this.isFirst = true;
     if (total === HEADER_BYTES) return this.#found(header, 0, HEADER_BYTES, true);
     const rest = this.#offset;
-    const isFound = this.#beginLong(total, header);
+    const isFound = this.#beginLong(total, header, 0);
     this.#offset = rest;
     return isFound;
   }

@@ -137,7 +137,7 @@ export class PostgresBackend implements Backend {
     sink: RelaySink,
     options: { readonly rename: boolean; readonly before?: readonly string[] },
   ): void {
-    const taker = new RelayTaker(sink, this.#slow);
+    const taker = new RelayTaker(sink, this.#slow, { isRow });
     const skips = this.#skipsToSync;
     const write: Write = (writer, hasOwn) => {
       // The server would throw the steps away too: all that it answers now is a Sync.
@@ -349,4 +349,8 @@ export class PostgresBackend implements Backend {
     this.onLost?.(error);
     this.onClosed?.();
   }
+}
+
+function isRow(part: unknown): boolean {
+  return part === BACKEND.DataRow || part === BACKEND.CopyData;
 }

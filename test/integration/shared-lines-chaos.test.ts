@@ -35,9 +35,9 @@ class Chaotic {
   }
 
   async act(): Promise<void> {
-    const client = (this.#client ??= await this.#connect());
     try {
-      await this.#statement(client);
+      // A newcomer, too, may get a backend that is being killed.
+      await this.#statement((this.#client ??= await this.#connect()));
     } catch (error) {
       const code = (error as { code?: string }).code;
       if (code === undefined ? !isConnectionLoss(error) : !KILLED.has(code))

@@ -3,7 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { readChunks } from '../../src/lib/read-chunks.js';
+import { Outbox } from '../../src/lib/outbox.js';
+import { onlyToBeWritten, readChunks } from '../../src/lib/read-chunks.js';
 
 /** Both ends of a connection: the accepted one is read by what is tested, the other one writes. */
 async function openPair(context: TestContext): Promise<{ accepted: Socket; client: Socket }> {
@@ -80,6 +81,41 @@ test('much that comes at once arrives whole and in order, and small chunks behin
   }
   one.client.write('more');
   assert.equal((await collected[0]!.until(large.length + 9)).subarray(-4).toString(), 'more');
+});
+
+test('memory of chunks that are passed on is read into again, and not before they are written', async (context) => {
+  const pairs = await Promise.all(
+    Array.from({ length: 3 }, async () => [await openPair(context), await openPair(context)] as const),
+  );
+  const memory = new Set<ArrayBufferLike>();
+  let chunks = 0;
+  const sent = pairs.map(() => randomBytes(24 << 20));
+  const arrived = await Promise.all(
+    pairs.map(async ([source, target], index) => {
+      const outbox = new Outbox(target.accepted);
+      outbox.onDrain = () => source.accepted.resume();
+      readChunks(source.accepted, (chunk) => {
+        chunks++;
+        memory.add(chunk.buffer);
+        onlyToBeWritten(chunk);
+        if (!outbox.send(chunk)) source.accepted.pause();
+      });
+      source.accepted.resume();
+      source.client.write(sent[index]!);
+      const hash = createHash('sha256');
+      let bytes = 0;
+      for await (const part of target.client) {
+        hash.update(part as Buffer);
+        bytes += (part as Buffer).length;
+        // One of them reads slowly, so that much waits to be written.
+        if (index === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+        if (bytes === sent[index]!.length) break;
+      }
+      return hash.digest('hex');
+    }),
+  );
+  assert.deepEqual(arrived, sent.map(sha));
+  assert.ok(memory.size < chunks / 4, `${memory.size} pieces of memory for ${chunks} chunks`);
 });
 
 test('what the stream had read before comes first', async (context) => {
