@@ -8,6 +8,8 @@ export interface Flavor {
   readonly patch: number;
   /** COM_RESET_CONNECTION is known (MySQL 5.7.3, MariaDB 10.2.4); else COM_CHANGE_USER must do. */
   readonly hasResetConnection: boolean;
+  /** '1' when the session has the roles that a login would give it now: COM_RESET_CONNECTION keeps those that were set. Undefined: no roles. */
+  readonly hasOwnRolesSql: string | undefined;
   /** What the version calls a variable; undefined where it has none like it. */
   readonly names: {
     readonly isolation: string;
@@ -35,6 +37,13 @@ export interface Flavor {
 const MARIADB_POSITION = "SELECT IF(@@last_gtid = '', @@global.gtid_binlog_pos, @@last_gtid)";
 const MYSQL_POSITION = 'SELECT @@global.gtid_executed';
 
+const MARIADB_ROLES = `SELECT CURRENT_ROLE() <=>
+  (SELECT MAX(role_name) FROM information_schema.applicable_roles WHERE is_default = 'YES')`;
+/** IS_DEFAULT is there from 8.0.19; before that the question is an error, and the connection is not used again. */
+const MYSQL_ROLES = `SELECT CURRENT_ROLE() = IFNULL((SELECT GROUP_CONCAT(DISTINCT CONCAT('\`', role_name, '\`@\`', role_host, '\`')
+  ORDER BY role_name, role_host) FROM information_schema.applicable_roles
+  WHERE is_default = 'YES' OR @@activate_all_roles_on_login), 'NONE')`;
+
 const MARIADB_LOCK = { take: ['BACKUP STAGE START', 'BACKUP STAGE BLOCK_COMMIT'], free: 'BACKUP STAGE END' };
 /** Statements that write wait as well. */
 const MYSQL_LOCK = { take: ['FLUSH TABLES WITH READ LOCK'], free: 'UNLOCK TABLES' };
@@ -54,6 +63,7 @@ export function flavorOf(serverVersion: string): Flavor {
     minor,
     patch,
     hasResetConnection: number >= (isMariadb ? 100_204 : 50_703),
+    hasOwnRolesSql: rolesSqlOf(isMariadb, number),
     names: namesOf(isMariadb, number),
     logEndSql: isMariadb ? 'SELECT @@gtid_binlog_pos' : MYSQL_POSITION,
     commitLock: isMariadb ? MARIADB_LOCK : MYSQL_LOCK,
@@ -63,6 +73,11 @@ export function flavorOf(serverVersion: string): Flavor {
     innodbTables: !isMariadb && major >= 8 ? 'innodb_tables' : 'innodb_sys_tables',
     positionSql: isMariadb ? MARIADB_POSITION : MYSQL_POSITION,
   };
+}
+
+function rolesSqlOf(isMariadb: boolean, number: number): string | undefined {
+  if (isMariadb) return number >= 100_101 ? MARIADB_ROLES : undefined;
+  return number >= 80_000 ? MYSQL_ROLES : undefined;
 }
 
 /** MySQL 5.7.20 renamed the first two, MySQL 8 took the old names away; MariaDB 11.1 only says that they are old. */

@@ -218,6 +218,9 @@ export class MysqlBackend implements Backend {
     this.settings = '';
     this.#isInXa = false;
     this.transaction = 'idle';
+    const { hasOwnRolesSql } = this.flavor;
+    if (hasOwnRolesSql !== undefined && (await this.rows(hasOwnRolesSql))[0]?.[0] !== '1')
+      throw new OperatingError('internal', `a connection to shard "${this.shard}" has kept a role`);
     // A default database cannot be taken back, only be replaced.
     if (this.#database === '' && (await this.rows('SELECT DATABASE()'))[0]?.[0] !== null)
       throw new OperatingError('internal', `a connection to shard "${this.shard}" has kept its database`);

@@ -69,6 +69,7 @@ async function mergeRows(
     throw unsupported('this statement over several shards', 'Give the shard key one value.');
   const answer = new MergedAnswer(context, execution, merge, parts);
   const outcome = await gather(parts, answer, (backend) => context.lanes.cancelOn(backend));
+  answer.end();
   const ended = parts.map(({ backend }, index) => ({ backend, tags: [outcome.tags[index]] }));
   if (outcome.broken === undefined) await context.memory.noteWarnings(ended, outcome.error);
   throwIfFailed(outcome);

@@ -43,6 +43,7 @@ export async function gatherWrite(
   const outcome = transaction.undoesStatements
     ? await transaction.undoably(parts, (undoable) => gather(undoable, sink, () => {}))
     : await gather(parts, sink, (backend) => context.lanes.cancelOn(backend));
+  merged?.end();
   if (outcome.error !== undefined || outcome.broken !== undefined)
     transaction.noteFailure(outcome.broken === undefined ? outcome.error : undefined);
   const ended = parts.map(({ backend }, index) => ({ backend, tags: [outcome.tags[index]] }));

@@ -20,6 +20,8 @@ export class SessionLanes implements Lanes {
   #poolsOf: Snapshot | undefined;
   /** Asked to cancel: the request may reach the server late, so they serve nobody else any more. */
   readonly #cancelled = new Set<Backend>();
+  /** Their rows wait for those of others: they go on when told to, not whenever the client can take more. */
+  readonly #stopped = new Set<Backend>();
   #abort = new AbortController();
   readonly shared: SharedRead;
   pinReason: string | undefined;
@@ -111,13 +113,28 @@ export class SessionLanes implements Lanes {
   /** The client is gone: its answers are read to nobody, its statements cancelled. */
   abandon(): void {
     this.shared.abandon();
+    this.#stopped.clear();
     this.resumeAll();
     void this.cancel();
   }
 
+  /** The client can take more. */
   resumeAll(): void {
     this.shared.resume();
-    for (const backend of this.#borrowed.keys()) backend.resume();
+    for (const backend of this.#borrowed.keys()) if (!this.#stopped.has(backend)) backend.resume();
+  }
+
+  /** From now to `goOn` it stays paused, though the client can take more. */
+  stop(backend: Backend): void {
+    this.#stopped.add(backend);
+  }
+
+  isStopped(backend: Backend): boolean {
+    return this.#stopped.has(backend);
+  }
+
+  goOn(backend: Backend): void {
+    this.#stopped.delete(backend);
   }
 
   /** Looked up once per shard and epoch: a new snapshot may give a shard another URL. */

@@ -100,7 +100,11 @@ export class GroupMerge implements Merging {
     if (--this.#running === 0) this.#answer = this.#rows();
   }
 
-  waiting(): number {
+  waitingRows(): number {
+    return 0;
+  }
+
+  waitingBytes(): number {
     return 0;
   }
 

@@ -11,8 +11,10 @@ interface Waiting {
 
 /** Row queue of one part; taken from the front without moving the rest. */
 class Queue {
-  #rows: Waiting[] = [];
+  #rows: (Waiting | undefined)[] = [];
   #head = 0;
+  /** Of all rows. */
+  bytes = 0;
   isEnded = false;
 
   get length(): number {
@@ -25,16 +27,25 @@ class Queue {
 
   add(row: Waiting): void {
     this.#rows.push(row);
+    this.bytes += bytesOf(row.fields);
   }
 
   shift(): Waiting {
-    const row = this.#rows[this.#head++]!;
+    const row = this.#rows[this.#head]!;
+    this.#rows[this.#head++] = undefined;
+    this.bytes -= bytesOf(row.fields);
     if (this.#head > 64 && this.#head * 2 > this.#rows.length) {
       this.#rows = this.#rows.slice(this.#head);
       this.#head = 0;
     }
     return row;
   }
+}
+
+function bytesOf(fields: RowFields): number {
+  let bytes = 0;
+  for (const field of fields) bytes += field?.length ?? 0;
+  return bytes;
 }
 
 interface SortColumn {
@@ -91,8 +102,12 @@ export class RowMerge implements Merging {
     this.#checkEnd();
   }
 
-  waiting(part: number): number {
+  waitingRows(part: number): number {
     return this.#queues[part]!.length;
+  }
+
+  waitingBytes(part: number): number {
+    return this.#queues[part]!.bytes;
   }
 
   next(): RowFields | undefined {

@@ -6,9 +6,9 @@ import { GroupMerge } from './merge-groups.js';
 import { RowMerge } from './merge-rows.js';
 import type { MergeValues } from './merge-values.js';
 
-/** Rows that may wait here for one part before it must stop. */
-const HIGH_WATER = 512;
-const LOW_WATER = 128;
+/** What may wait here of one part before it must stop. */
+const HIGH_WATER = { rows: 512, bytes: 1024 * 1024 };
+const LOW_WATER = { rows: 128, bytes: 256 * 1024 };
 
 export interface MergerOptions {
   readonly merge: Merge;
@@ -32,8 +32,9 @@ export interface Merging {
   endOf(part: number): void;
   /** The next row, undefined when none can be told yet (or any more). */
   next(): RowFields | undefined;
-  /** Rows of this part that wait. */
-  waiting(part: number): number;
+  /** Rows of this part that wait, and their bytes. */
+  waitingRows(part: number): number;
+  waitingBytes(part: number): number;
   readonly isDone: boolean;
 }
 
@@ -71,7 +72,7 @@ export class RowMerger {
   push(part: number, fields: RowFields): boolean {
     if (this.#merging.isDone) return true;
     this.#merging.push(part, fields);
-    if (!this.#mustWait || this.#merging.waiting(part) < HIGH_WATER) return true;
+    if (!this.#mustWait || !this.#isOver(HIGH_WATER, part)) return true;
     this.#isStopped[part] = true;
     return false;
   }
@@ -96,11 +97,16 @@ export class RowMerger {
   resumable(): number[] {
     const parts: number[] = [];
     this.#isStopped.forEach((isStopped, part) => {
-      if (!isStopped || (this.#merging.waiting(part) > LOW_WATER && !this.#merging.isDone)) return;
+      if (!isStopped || (this.#isOver(LOW_WATER, part) && !this.#merging.isDone)) return;
       this.#isStopped[part] = false;
       parts.push(part);
     });
     return parts;
+  }
+
+  #isOver({ rows, bytes }: typeof HIGH_WATER, part: number): boolean {
+    const merging = this.#merging;
+    return merging.waitingRows(part) >= rows || merging.waitingBytes(part) >= bytes;
   }
 
   /** Nothing will come any more (all parts have ended, or LIMIT is reached: the parts may be cancelled) and nothing is left to take. */

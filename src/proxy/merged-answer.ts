@@ -56,12 +56,14 @@ export class MergedAnswer implements GatherSink {
   }
 
   onRow(part: number, fields: RowFields): boolean {
-    let canGoOn = true;
+    const { backend } = this.#parts[part]!;
+    const { lanes } = this.#context;
+    let isFast = true;
     this.#try(() => {
-      canGoOn = this.#merger!.push(part, fields);
-      canGoOn = this.#send() && canGoOn;
+      if (!this.#merger!.push(part, fields)) lanes.stop(backend);
+      isFast = this.#send();
     });
-    return canGoOn;
+    return isFast && !lanes.isStopped(backend);
   }
 
   get takesRowsAsTheyAre(): boolean {
@@ -80,6 +82,11 @@ export class MergedAnswer implements GatherSink {
     });
   }
 
+  /** All parts have ended, and none waits for another. */
+  end(): void {
+    for (const { backend } of this.#parts) this.#context.lanes.goOn(backend);
+  }
+
   /** Throws what went wrong in merging. */
   throwIfFailed(): void {
     if (this.#failure !== undefined) throw this.#failure;
@@ -87,7 +94,7 @@ export class MergedAnswer implements GatherSink {
 
   /** False: the client is slow. */
   #send(): boolean {
-    const { frontend } = this.#context;
+    const { frontend, lanes } = this.#context;
     const { maxRows } = this.#execution;
     let isFast = true;
     for (const row of this.#merger?.take() ?? []) {
@@ -98,7 +105,11 @@ export class MergedAnswer implements GatherSink {
       this.sentRows++;
       isFast = frontend.send(frontend.answers.dataRow(row)) && isFast;
     }
-    for (const part of this.#merger?.resumable() ?? []) if (isFast) this.#parts[part]!.backend.resume();
+    for (const part of this.#merger?.resumable() ?? []) {
+      const { backend } = this.#parts[part]!;
+      lanes.goOn(backend);
+      if (isFast) backend.resume();
+    }
     return isFast;
   }
 
@@ -109,7 +120,11 @@ export class MergedAnswer implements GatherSink {
       act();
     } catch (thrown) {
       this.#failure = thrown;
-      for (const { backend } of this.#parts) if (backend.isBusy) this.#context.lanes.cancelOn(backend);
+      this.end();
+      for (const { backend } of this.#parts) {
+        backend.resume();
+        if (backend.isBusy) this.#context.lanes.cancelOn(backend);
+      }
     }
   }
 }

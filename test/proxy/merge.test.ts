@@ -93,6 +93,19 @@ describe('ordered rows', () => {
     assert.deepEqual(merged.resumable(), [], 'each is named once');
   });
 
+  test('stop a part whose few rows are long', () => {
+    const merged = merger({ ...ROWS, orderBy: [order(0)] }, [23, 25]);
+    const long = 'x'.repeat(600_000);
+    assert.ok(merged.push(0, fields(1, long)), 'the first of the part');
+    assert.equal(merged.push(0, fields(2, long)), false, 'the second is more than may wait');
+    merged.push(1, fields(1, ''));
+    assert.equal(merged.take().length, 2);
+    assert.deepEqual(merged.resumable(), [], 'the second still waits, and is much');
+    merged.endOf(1);
+    assert.equal(merged.take().length, 1);
+    assert.deepEqual(merged.resumable(), [0]);
+  });
+
   test('hide the columns that were only for sorting', () => {
     const merged = merger(
       { ...ROWS, output: [{ type: 'rest', from: 1 }], orderBy: [order(0, { byteOrder: true })] },

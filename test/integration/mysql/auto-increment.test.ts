@@ -14,6 +14,7 @@ const { servers, url } = await startThreeShards(
     'CREATE TABLE numbered (id bigint AUTO_INCREMENT, owner int, PRIMARY KEY (owner, id), KEY (id))',
     'CREATE TABLE small (id int AUTO_INCREMENT, owner int, PRIMARY KEY (owner, id), KEY (id))',
     'CREATE TABLE older (id bigint AUTO_INCREMENT, owner int, PRIMARY KEY (owner, id), KEY (id))',
+    'CREATE TABLE kinds (id int AUTO_INCREMENT PRIMARY KEY, name varchar(20))',
     'CREATE TABLE wide (id bigint unsigned AUTO_INCREMENT, owner int, PRIMARY KEY (owner, id), KEY (id))',
   ],
   {
@@ -22,6 +23,7 @@ const { servers, url } = await startThreeShards(
     small: { key: 'owner' },
     older: { key: 'owner' },
     wide: { key: 'owner' },
+    kinds: { reference: true },
   },
 );
 const pool = mysql.createPool({ uri: url, connectionLimit: 8 });
@@ -93,6 +95,25 @@ test('an explicit id stays, NULL asks for one, 0 is refused, an id that was roll
   } finally {
     connection.release();
   }
+});
+
+test('a row of a reference table has the same number on every shard', async () => {
+  await pool.query("INSERT INTO kinds (name) VALUES ('a'), ('b')");
+  await pool.query("INSERT INTO kinds (name) VALUES ('c')");
+  const [rows] = await pool.query<RowDataPacket[]>('SELECT id, name FROM kinds ORDER BY id');
+  assert.deepEqual(
+    rows.map(({ name }) => name),
+    ['a', 'b', 'c'],
+  );
+  for (const server of servers)
+    assert.deepEqual(
+      await runMysql(server.url(MARIADB_TESTS.database), 'SELECT id, name FROM kinds ORDER BY id'),
+      rows,
+    );
+});
+
+test('rows of a SELECT cannot be numbered, and are refused', async () => {
+  await assert.rejects(pool.query("INSERT INTO visits (page) SELECT 'x'"), { code: 'ER_NOT_SUPPORTED_YET' });
 });
 
 test('eight clients at once are given no id twice', async () => {
