@@ -19,6 +19,8 @@ export interface FrontendOptions {
   readonly hasExtendedMetadata: boolean;
   /** The client puts attributes in front of its statements. */
   readonly saysAttributes: boolean;
+  /** MARIADB_CLIENT_STMT_BULK_OPERATIONS: it may send several sets of values at once. */
+  readonly executesBulk: boolean;
   readonly announcedKey: CancelKey;
   /** Number of the packet that ends the login. */
   readonly sequence: number;

@@ -274,6 +274,7 @@ export class MysqlFrontend implements Frontend {
       ids: this.#options.statementIds,
       flags: this.#stream.flags,
       saysAttributes: this.#options.saysAttributes,
+      executesBulk: this.#options.executesBulk,
     };
     try {
       return decodeCommand(frame, payload, context);

@@ -101,6 +101,8 @@ export interface DoorGuests {
   readonly databaseRefusal: (database: string) => OperatingError | undefined;
   /** For clients who name none; undefined: they must. */
   readonly defaultDatabase: () => string | undefined;
+  /** What the servers behind its databases, as far as they can be reached, report of themselves. */
+  readonly servers: () => Promise<readonly ReadonlyMap<string, string>[]>;
   readonly statementIds: StatementIds;
   /** Resolves when the servers have heard it. */
   readonly cancel: (key: CancelKey) => Promise<void>;

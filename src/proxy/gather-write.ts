@@ -1,6 +1,7 @@
 import { OperatingError } from '../lib/errors.js';
 import type { ResultColumn, RowFields } from '../pool/backend.js';
 import { ServerFailure } from '../pool/backend.js';
+import type { Route } from '../routing/plan.js';
 import type { ShardName } from '../topology/ring.js';
 import { type Execution, isWrite, type SessionContext, type Way } from './execution.js';
 import type { Frontend } from './frontend.js';
@@ -38,7 +39,7 @@ export async function gatherWrite(
   const merged =
     merge === undefined || answering !== undefined
       ? undefined
-      : new MergedAnswer(context, execution, merge, parts, rowNumbers(way));
+      : new MergedAnswer(context, execution, merge, parts, rowNumbers(execution, way));
   const sink = merged ?? new OneAnswer(context, execution, answering);
   const outcome = transaction.undoesStatements
     ? await transaction.undoably(parts, (undoable) => gather(undoable, sink, () => {}))
@@ -51,7 +52,7 @@ export async function gatherWrite(
   if (outcome.broken !== undefined)
     throw lostConnection(outcome.broken.backend.shard, outcome.broken.error, false);
   merged?.throwIfFailed();
-  const rows = rowNumbers(way)?.map((numbers) => numbers.length);
+  const rows = rowNumbers(execution, way)?.map((numbers) => numbers.length);
   const tag =
     answering === undefined
       ? context.database.dialect.sumTags(outcome.tags, rows && { sql: execution.planned.sql, rows })
@@ -72,9 +73,19 @@ async function notedTag(
 }
 
 /** Rows of a split INSERT come back in the order in which they were written. */
-function rowNumbers({ route }: Way): (readonly number[])[] | undefined {
-  const { rows } = route;
+function rowNumbers({ planned }: Execution, { route }: Way): (readonly number[])[] | undefined {
+  const { placement } = planned.plan;
+  const rows =
+    placement.type === 'rows' && route.sets !== undefined
+      ? rowsOfSets(route.sets, placement.rows.length)
+      : route.rows;
   return rows === undefined ? undefined : route.shards.map((shard) => rows.get(shard) ?? []);
+}
+
+/** A bulk execution's rows are numbered through all its sets. */
+function rowsOfSets(sets: NonNullable<Route['sets']>, rowsPerSet: number): Map<ShardName, readonly number[]> {
+  const rowsOf = (set: number) => Array.from({ length: rowsPerSet }, (_, row) => set * rowsPerSet + row);
+  return new Map([...sets].map(([shard, numbers]) => [shard, numbers.flatMap(rowsOf)]));
 }
 
 /** Passes on what one part says; `answering` undefined: all parts, which have no rows. */
