@@ -103,7 +103,7 @@ class OneAnswer implements GatherSink {
     this.#frontend = frontend;
     this.#formats = resultFormats;
     this.#answering = answering;
-    this.#isDescribed = mode === 'portal';
+    this.#isDescribed = mode === 'portal' && !frontend.answers.describesEveryResult;
   }
 
   onColumns(part: number, columns: readonly ResultColumn[]): void {
