@@ -3,6 +3,7 @@ import type { ResultColumn, RowFields } from '../pool/backend.js';
 import { ServerFailure } from '../pool/backend.js';
 import type { Route } from '../routing/plan.js';
 import type { ShardName } from '../topology/ring.js';
+import type { SplitInsert } from './dialect.js';
 import { type Execution, isWrite, type SessionContext, type Way } from './execution.js';
 import type { Frontend } from './frontend.js';
 import { type GatherSink, gather, type Part } from './gather.js';
@@ -52,10 +53,10 @@ export async function gatherWrite(
   if (outcome.broken !== undefined)
     throw lostConnection(outcome.broken.backend.shard, outcome.broken.error, false);
   merged?.throwIfFailed();
-  const rows = rowNumbers(execution, way)?.map((numbers) => numbers.length);
+  const split = splitOf(execution.planned.sql, rowNumbers(execution, way));
   const tag =
     answering === undefined
-      ? context.database.dialect.sumTags(outcome.tags, rows && { sql: execution.planned.sql, rows })
+      ? context.database.dialect.sumTags(outcome.tags, split)
       : (outcome.tags[answering] ?? '');
   return { tag, noted: await notedTag(context, execution, parts, tag) };
 }
@@ -80,6 +81,13 @@ function rowNumbers({ planned }: Execution, { route }: Way): (readonly number[])
       ? rowsOfSets(route.sets, placement.rows.length)
       : route.rows;
   return rows === undefined ? undefined : route.shards.map((shard) => rows.get(shard) ?? []);
+}
+
+function splitOf(sql: string, parts: readonly (readonly number[])[] | undefined): SplitInsert | undefined {
+  if (parts === undefined) return undefined;
+  const last = parts.map((numbers) => numbers.at(-1) ?? -1);
+  const greatest = last.reduce((best, number) => Math.max(best, number), -1);
+  return { sql, rows: parts.map((numbers) => numbers.length), last: last.indexOf(greatest) };
 }
 
 /** A bulk execution's rows are numbered through all its sets. */

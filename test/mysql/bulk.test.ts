@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
+import mariadb from 'mariadb';
 import { CAPABILITY, COM, FIELD_TYPE, MARIADB_CAPABILITY } from '../../src/mysql/capabilities.js';
 import { encodeQuery } from '../../src/mysql/commands.js';
 import { encodePacket } from '../../src/mysql/packets.js';
@@ -9,7 +10,7 @@ import { startRingferry } from '../integration/harness.js';
 import { type MariadbServer, runMysql, startMariadb } from '../mariadb.js';
 import { bulk, DEFAULT, IGNORE, prepareAndBulk } from './bulk-commands.js';
 import { type Command, conversation } from './conversation.js';
-import { CAPABILITIES } from './raw-client.js';
+import { CAPABILITIES, RawClient } from './raw-client.js';
 
 const atEnd = lastFirst(after);
 const [a] = await startMariadb(atEnd, { count: 1 });
@@ -186,16 +187,140 @@ const COMMANDS: readonly Command[] = [
 
 describe('COM_STMT_BULK_EXECUTE on one shard', () => {
   for (const [name, door] of Object.entries(doors))
-    test(`is answered byte by byte as by the server itself (${name})`, async () => {
-      await runMysql(a!.url('shop'), ...TABLES);
-      const direct = await conversation(a!.port, FACTS, COMMANDS);
-      await runMysql(a!.url('shop'), ...TABLES);
-      const proxied = await conversation(door.ports.mysql!, FACTS, COMMANDS);
-      for (const [index, command] of COMMANDS.entries())
-        assert.deepEqual(
-          proxied[index],
-          direct[index],
-          `${index}: ${typeof command === 'function' ? command(0).toString('latin1') : String(command)}`,
+    for (const form of [0, CAPABILITY.DEPRECATE_EOF | CAPABILITY.SESSION_TRACK])
+      test(`is answered byte by byte as by the server itself (${name}, form ${form})`, async () => {
+        const facts = { ...FACTS, capabilities: (FACTS.capabilities | form) >>> 0 };
+        await runMysql(a!.url('shop'), ...TABLES);
+        const direct = await conversation(a!.port, facts, COMMANDS);
+        await runMysql(a!.url('shop'), ...TABLES);
+        const proxied = await conversation(door.ports.mysql!, facts, COMMANDS);
+        for (const [index, command] of COMMANDS.entries())
+          assert.deepEqual(
+            proxied[index],
+            direct[index],
+            `${index}: ${typeof command === 'function' ? command(0).toString('latin1') : String(command)}`,
+          );
+      });
+
+  test('of a client that has not said that it would send it is refused as by the server', async () => {
+    const commands = prepareAndBulk('INSERT INTO t (id, name) VALUES (?, ?)', [[1, 'a']]);
+    const plain = { capabilities: CAPABILITIES };
+    const direct = await conversation(a!.port, plain, commands);
+    for (const door of Object.values(doors))
+      assert.deepEqual(await conversation(door.ports.mysql!, plain, commands), direct);
+  });
+
+  test('leaves LAST_INSERT_ID() to the statements behind it, whichever connection they run on', async () => {
+    await runMysql(a!.url('shop'), ...TABLES);
+    const door = doors.transaction;
+    const commands = [
+      ...prepareAndBulk('INSERT INTO numbered (name) VALUES (?)', [['a'], ['b']]),
+      ...said('SELECT LAST_INSERT_ID()'),
+    ];
+    const others = await Promise.all(
+      Array.from({ length: 8 }, () => conversation(door.ports.mysql!, FACTS, commands)),
+    );
+    const numbers = others.map((answers) => Number(/(\d+)$/.exec(answers[2]![3]!)![1]));
+    const rows = await runMysql(a!.url('shop'), "SELECT id FROM numbered WHERE name = 'a' ORDER BY id");
+    assert.deepEqual(
+      numbers.sort((x, y) => x - y),
+      rows.map(({ id }) => id),
+    );
+  });
+});
+
+describe('the capability', () => {
+  const offered = async (port: number) => {
+    const client = await RawClient.connect(port);
+    const { mariadbCapabilities } = await client.greeting();
+    client.socket.destroy();
+    return (mariadbCapabilities & MARIADB_CAPABILITY.STMT_BULK_OPERATIONS) !== 0;
+  };
+
+  test('is offered where the servers have it, to the first client too', async () => {
+    const fresh = await start('transaction', { a: a! });
+    for (const { ports } of [fresh, ...Object.values(doors)]) assert.equal(await offered(ports.mysql!), true);
+  });
+
+  test('is not offered where no server can be reached, nor where clients are to speak as with MySQL', async () => {
+    const [gone] = await startMariadb(atEnd, { count: 1 });
+    const unreachable = await start('transaction', { a: gone! });
+    await gone!.stop();
+    assert.equal(await offered(unreachable.ports.mysql!), false);
+    const asMysql = await startRingferry(atEnd, {
+      engine: 'mysql',
+      shards: { a: a! },
+      config: { mysql: { server_version: '8.0.36' } },
+    });
+    assert.equal(await offered(asMysql.ports.mysql!), false);
+  });
+});
+
+describe('batch() of the mariadb connector', () => {
+  const where = (port: number) => ({
+    host: '127.0.0.1',
+    port,
+    user: 'root',
+    database: 'shop',
+    checkDuplicate: false,
+  });
+  const rows = Array.from({ length: 3000 }, (_, n) => [n, n % 5 === 0 ? null : `r${n % 70}`]);
+  const BATCHES: readonly (readonly [string, unknown[][]])[] = [
+    ['INSERT INTO t (id, name) VALUES (?, ?)', rows],
+    [
+      'INSERT INTO t (id, name) VALUES (?, ?)',
+      [
+        [4000, 'a'],
+        ['4001', 'b'],
+        [4002n, 'c'],
+      ],
+    ],
+    [
+      'INSERT INTO t (id, name) VALUES (?, ?)',
+      [
+        [5000, 'a'],
+        [1, 'b'],
+      ],
+    ],
+    ['INSERT INTO numbered (name) VALUES (?)', [['a'], ['b'], ['c']]],
+    ['INSERT INTO numbered (name) VALUES (?) RETURNING id, name', [['d'], ['e']]],
+    [
+      'UPDATE t SET name = ? WHERE id = ?',
+      [
+        ['x', 1],
+        ['y', 2],
+        ['z', 9999],
+      ],
+    ],
+    ['DELETE FROM t WHERE id = ?', [[1], [2], [9999]]],
+    ['SELECT ? AS x', [[1], [2]]],
+  ];
+
+  async function results(port: number): Promise<unknown[]> {
+    const connection = await mariadb.createConnection(where(port));
+    try {
+      const found: unknown[] = [];
+      for (const [sql, values] of BATCHES)
+        found.push(
+          await connection.batch(sql, values).then(
+            (result) =>
+              JSON.stringify(result, (_key, value) => (typeof value === 'bigint' ? `${value}n` : value)),
+            ({ errno, sqlState, sqlMessage }) => ({ errno, sqlState, sqlMessage }),
+          ),
         );
+      return found;
+    } finally {
+      await connection.end();
+    }
+  }
+
+  for (const [name, door] of Object.entries(doors))
+    test(`gives what it gives on a direct connection (${name})`, async () => {
+      await runMysql(a!.url('shop'), ...TABLES);
+      const direct = await results(a!.port);
+      const table = await runMysql(a!.url('shop'), 'SELECT * FROM t ORDER BY id');
+      await runMysql(a!.url('shop'), ...TABLES);
+      assert.deepEqual(await results(door.ports.mysql!), direct);
+      assert.deepEqual(await runMysql(a!.url('shop'), 'SELECT * FROM t ORDER BY id'), table);
     });
 });

@@ -275,6 +275,26 @@ describe('a bulk execution over three shards', () => {
     }
   });
 
+  test('tells the number of its last row where its sets give them', async () => {
+    await empty();
+    const sql = 'INSERT INTO numbered (id, owner, name) VALUES (?, ?, ?)';
+    await same(
+      ...prepareAndBulk(
+        sql,
+        range(20).map((n) => [300 + n, n, 'up']),
+      ),
+      ...prepareAndBulk(
+        sql,
+        range(20).map((n) => [290 - n, n, 'down']),
+      ),
+      ...prepareAndBulk(sql, [
+        [500, 3, 'a'],
+        [400, 8, 'b'],
+        [450, 1, 'c'],
+      ]),
+    );
+  });
+
   test('passes over numbers that its sets give by hand', async () => {
     await empty();
     const given = 'INSERT INTO numbered (id, owner, name) VALUES (?, ?, ?)';
