@@ -159,6 +159,7 @@ class LoginAttempt {
     }
     const wanted =
       MARIADB_CAPABILITY.STMT_BULK_OPERATIONS |
+      MARIADB_CAPABILITY.PROGRESS |
       (startup.get('extended_metadata') === '1' ? MARIADB_CAPABILITY.EXTENDED_METADATA : 0);
     const mariadbCapabilities = greeting.mariadbCapabilities & wanted;
     // Only without this flag MariaDB's own are looked at.

@@ -87,7 +87,8 @@ const OFFERED =
   CAPABILITY.QUERY_ATTRIBUTES;
 
 /** MariaDB's own, in a greeting without LONG_PASSWORD. */
-const MARIADB_OFFERED = MARIADB_CAPABILITY.CACHE_METADATA | MARIADB_CAPABILITY.EXTENDED_METADATA;
+const MARIADB_OFFERED =
+  MARIADB_CAPABILITY.CACHE_METADATA | MARIADB_CAPABILITY.EXTENDED_METADATA | MARIADB_CAPABILITY.PROGRESS;
 
 /** The MySQL wing's door: see `acceptClient`. */
 export function createDoor(options: DoorOptions): ClientDoor {
@@ -286,6 +287,7 @@ class Arrival {
       },
       hasExtendedMetadata: has(mariadb, MARIADB_CAPABILITY.EXTENDED_METADATA),
       saysAttributes: has(capabilities, CAPABILITY.QUERY_ATTRIBUTES),
+      hearsProgress: has(mariadb, MARIADB_CAPABILITY.PROGRESS),
       executesBulk: has(mariadb, MARIADB_CAPABILITY.STMT_BULK_OPERATIONS),
       announcedKey: this.#key,
       sequence: this.#sequence,
