@@ -94,7 +94,7 @@ const COMMANDS: readonly Command[] = [
   ...said('SELECT LAST_INSERT_ID()'),
   bulk([
     [200, 'a'],
-    [201, 'b'],
+    [300, 'b'],
   ]),
   ...said('SELECT LAST_INSERT_ID()', 'SELECT * FROM numbered ORDER BY id'),
   ...prepareAndBulk('INSERT INTO numbered (name) VALUES (?), (?)', [

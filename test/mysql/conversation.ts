@@ -7,6 +7,7 @@ import { handshakeResponse, RawClient } from './raw-client.js';
 export interface LoginFacts {
   readonly capabilities: number;
   readonly mariadbCapabilities?: number;
+  readonly collationId?: number;
 }
 
 /** Logged in as root; what has come so far is forgotten. */

@@ -148,6 +148,13 @@ describe('numbers and refusals of bulk executions over three shards', () => {
       ],
       /shard key|"id"/,
     );
+    const latin1 = { ...BULK_CLIENT, collationId: 8 };
+    const words = prepareAndBulk('INSERT INTO words (word, n) VALUES (?, ?)', [
+      ['plain', 1],
+      ['\u00e4', 2],
+    ]);
+    const [, foreign] = await conversation(sharded.port, latin1, words);
+    assert.match(foreign![0]!, /shard key that is not UTF-8/);
     await refused(
       'INSERT INTO numbered (id, owner, name) VALUES (?, ?, ?)',
       [[DEFAULT, 1, 'x']],
