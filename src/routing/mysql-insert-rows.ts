@@ -98,7 +98,7 @@ export function insertWithNumberParameters(
   const edits = numberEdits(sql, column, position, new Array<string>(count).fill('?'));
   if (edits === undefined) return undefined;
   const places = parameterPlaces(sql);
-  const added = edits.filter(({ text }) => text.includes('?'));
+  const added = edits.filter(({ text }) => text.endsWith('?'));
   const parameters = added.map(({ at }, index) => places.filter((place) => place < at).length + index);
   return { sql: edited(sql, edits), parameters };
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import mariadb from 'mariadb';
 import { CAPABILITY, COM, FIELD_TYPE, MARIADB_CAPABILITY } from '../../src/mysql/capabilities.js';
-import { encodeQuery } from '../../src/mysql/commands.js';
+import { encodePrepare, encodeQuery } from '../../src/mysql/commands.js';
 import { encodePacket } from '../../src/mysql/packets.js';
 import { Writer } from '../../src/mysql/wire.js';
 import { lastFirst } from '../cluster.js';
@@ -174,6 +174,15 @@ const COMMANDS: readonly Command[] = [
     [96, 'a'],
     [97, DEFAULT],
   ]),
+  // The statement that was prepared last, in one write with it.
+  () => {
+    const prepare = encodePrepare('INSERT INTO t (id, name) VALUES (?, ?)');
+    const sets = [
+      [110, 'a'],
+      [111, 'b'],
+    ];
+    return Buffer.concat([prepare, bulk(sets)(0xffffffff)]);
+  },
   (statement) => {
     const long = new Writer().int1(COM.STMT_SEND_LONG_DATA).int4(statement).int2(1).text('long').finish();
     return Buffer.concat([encodePacket(long), bulk([[98, 'a']])(statement)]);
