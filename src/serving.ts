@@ -73,6 +73,10 @@ export class Serving {
       refusal: () => this.clients.refusal(config().limits.maxClients),
       databaseRefusal: (name) => this.databases.refusal(name, engine),
       defaultDatabase: () => this.#onlyDatabase(engine),
+      servers: async () => {
+        const spoken = this.databases.all.filter((database) => database.config.engine === engine);
+        return (await Promise.all(spoken.map((database) => database.reported()))).flat();
+      },
       statementIds: this.statementIds,
       cancel: async (key) => {
         if (!(await this.clients.cancelKeys.cancel(key))) await neighbours.cancel(key);

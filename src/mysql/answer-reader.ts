@@ -15,6 +15,7 @@ export type AnswerKind = 'results' | 'prepare' | 'status';
 
 /** What a packet is in its answer. `ok` and `eof` end one result; `error` ends the answer. */
 export type Part =
+  | 'progress'
   | 'ok'
   | 'eof'
   | 'error'
@@ -26,6 +27,8 @@ export type Part =
   | 'prepared'
   | 'file-request';
 
+const PROGRESS_ERRNO = 0xffff;
+
 type Phase = 'head' | 'parameters' | 'definitions' | 'rows';
 
 /**
@@ -35,7 +38,8 @@ type Phase = 'head' | 'parameters' | 'definitions' | 'rows';
  *     prepare  prepared, [definition × parameters, EOF], [definition × columns, EOF]
  *     status   OK | EOF
  *
- * An ERR may stand anywhere and is the last. Servers are told that we do not have DEPRECATE_EOF, so that this is the only form.
+ * An ERR may stand anywhere and is the last. With MARIADB_CLIENT_PROGRESS an ERR with the number ffff may stand before it and is none: it says how
+ * far the statement has come. Servers are told that we do not have DEPRECATE_EOF, so that this is the only form.
  */
 export class AnswerReader {
   isOver = false;
@@ -64,6 +68,7 @@ export class AnswerReader {
   /** What the packet is on which the framer stands. Throws `protocol-violation` when it does not belong there. */
   read(framer: PacketFramer): Part {
     if (framer.firstByte === FIRST_BYTE.error && framer.isFirst) {
+      if (isProgress(framer)) return 'progress';
       this.isOver = true;
       return 'error';
     }
@@ -146,6 +151,10 @@ export class AnswerReader {
     this.#phase = 'head';
     this.isOver = !has(status, STATUS.MORE_RESULTS_EXISTS);
   }
+}
+
+function isProgress(framer: PacketFramer): boolean {
+  return framer.payloadBytes > 2 && payload(framer).readUInt16LE(1) === PROGRESS_ERRNO;
 }
 
 function isEof(framer: PacketFramer): boolean {

@@ -141,6 +141,15 @@ export class AnswerStream {
     return this.#isFlowing;
   }
 
+  /** A whole packet that stands before the answer or between its results, and is not looked at. The frame is left as it is. */
+  progress(frame: Buffer): void {
+    if (this.#held !== undefined) {
+      this.#release(STATUS.MORE_RESULTS_EXISTS);
+      if (this.#catching === 'nothing') this.#catching = this.#atHead;
+    }
+    if (!this.isInsidePacket) this.#writeNumbered(Buffer.from(frame));
+  }
+
   get #atHead(): Catching {
     return this.#isHeadless ? 'nothing' : 'head';
   }

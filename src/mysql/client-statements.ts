@@ -1,4 +1,5 @@
 import { OperatingError } from '../lib/errors.js';
+import { type BulkParameters, type BulkRefusal, decodeBulkExecute } from './bulk-parameters.js';
 import { decodeExecute, type ExecuteParameters } from './parameters.js';
 import type { PrepareOk } from './result-messages.js';
 import { Reader } from './wire.js';
@@ -104,6 +105,16 @@ export class ClientStatements {
     const parameters = decodeExecute(payload, { count, known: statement.types, longData, saysAttributes });
     statement.types = parameters.types;
     return parameters;
+  }
+
+  /** The values of a bulk execution, which has no place for long data. Throws `protocol-violation`. */
+  executeBulk(statement: ClientStatement, payload: Buffer): BulkParameters | BulkRefusal {
+    const hasLongData = statement.longData.size > 0;
+    this.#forgetLongData(statement);
+    const parameters = decodeBulkExecute(payload, statement.parameterCount ?? 0, statement.types);
+    if (typeof parameters === 'string') return parameters;
+    statement.types = parameters.types;
+    return hasLongData ? 'wrong-arguments' : parameters;
   }
 
   #forgetLongData(statement: ClientStatement): void {

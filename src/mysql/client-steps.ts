@@ -2,6 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import { OperatingError } from '../lib/errors.js';
 import type { Step } from '../pool/request.js';
 import type { StatementIds } from '../pool/statement-ids.js';
+import type { ParameterValues } from '../routing/plan.js';
+import { BULK_HEAD_BYTES, type BulkRefusal } from './bulk-parameters.js';
 import { COM } from './capabilities.js';
 import type { ClientStatement, ClientStatements } from './client-statements.js';
 import { encodeQuery, RESET_CONNECTION } from './commands.js';
@@ -45,6 +47,8 @@ export interface CommandContext {
   readonly flags: number;
   /** CLIENT_QUERY_ATTRIBUTES: they are read over, since no server behind us is told of them. */
   readonly saysAttributes: boolean;
+  /** MARIADB_CLIENT_STMT_BULK_OPERATIONS. */
+  readonly executesBulk: boolean;
 }
 
 /** Where COM_STMT_EXECUTE says whether a cursor shall be opened: behind header, command and statement id. */
@@ -61,6 +65,8 @@ export function decodeCommand(frame: Buffer, payload: Buffer, context: CommandCo
       return prepare(frame, payload, context);
     case COM.STMT_EXECUTE:
       return execute(frame, payload, context);
+    case COM.STMT_BULK_EXECUTE:
+      return executeBulk(frame, payload, context);
     case COM.STMT_SEND_LONG_DATA:
       statements.addLongData(payload);
       return NOTHING;
@@ -147,6 +153,29 @@ function execute(frame: Buffer, payload: Buffer, { statements, saysAttributes }:
   const parameters = statements.execute(statement, payload, saysAttributes);
   // A server may always answer without a cursor (MySQL internals, "COM_STMT_FETCH"), and ours would be on one backend.
   frame[CURSOR_AT] = 0;
+  return execution(frame, statement, parameters);
+}
+
+/** MariaDB: several sets of values in one packet, and one answer to all. */
+function executeBulk(
+  frame: Buffer,
+  payload: Buffer,
+  { statements, executesBulk }: CommandContext,
+): ClientAct {
+  if (!executesBulk) return bulkRefused('unsupported');
+  if (payload.length < BULK_HEAD_BYTES) return bulkRefused('malformed');
+  const statement = statementOf(payload, statements, 'mysqld_stmt_execute');
+  if (statement.parameterCount === undefined) return { type: 'wait' };
+  const parameters = statements.executeBulk(statement, payload);
+  if (typeof parameters === 'string') return bulkRefused(parameters);
+  return execution(frame, statement, parameters);
+}
+
+function bulkRefused(reason: BulkRefusal): ClientAct {
+  return error(...BULK_REFUSALS[reason]);
+}
+
+function execution(frame: Buffer, statement: ClientStatement, parameters: ParameterValues): RequestAct {
   return {
     type: 'request',
     steps: [
@@ -221,8 +250,14 @@ function statisticsText(): string {
   return `Uptime: ${uptime}  Threads: 1  Questions: 0  Slow queries: 0  Opens: 0  Flush tables: 0  Open tables: 0  Queries per second avg: 0.000`;
 }
 
+/** In the words of the servers. */
+const BULK_REFUSALS: Readonly<Record<BulkRefusal, readonly [number, string]>> = {
+  unsupported: [ERRNO.notPreparable, 'This command is not supported in the prepared statement protocol yet'],
+  'wrong-arguments': [ERRNO.wrongArguments, 'Incorrect arguments to mysqld_stmt_bulk_execute'],
+  malformed: [ERRNO.malformedPacket, 'Malformed communication packet'],
+};
+
 const REFUSED: Readonly<Record<number, readonly [string, string]>> = {
-  [COM.STMT_BULK_EXECUTE]: ['COM_STMT_BULK_EXECUTE', 'Turn bulk statements off in the driver.'],
   [COM.REGISTER_SLAVE]: ['replication', 'Connect to the shard itself.'],
   [COM.BINLOG_DUMP]: ['replication', 'Connect to the shard itself.'],
   [COM.BINLOG_DUMP_GTID]: ['replication', 'Connect to the shard itself.'],

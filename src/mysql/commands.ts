@@ -1,4 +1,5 @@
 import type { ParameterValues } from '../routing/plan.js';
+import { BULK_TYPES_FOLLOW, INDICATOR } from './bulk-parameters.js';
 import { COM, FIELD_TYPE, UNSIGNED_TYPE } from './capabilities.js';
 import { encodePacket, HEADER_BYTES, MAX_PAYLOAD_BYTES } from './packets.js';
 import { nullBitmap, writeBinaryValue } from './result-messages.js';
@@ -33,9 +34,10 @@ const TYPES_FOLLOW = 1;
 
 /**
  * COM_STMT_EXECUTE: `17, statement id: 4, cursor: 1, 1: 4, NULL bitmap: (n + 7) / 8, 1, types: 2 each, values`. Types are always sent: the
- * server may never have heard them on this connection. Values in text format go as strings.
+ * server may never have heard them on this connection. Values in text format go as strings. Several sets of values make it a COM_STMT_BULK_EXECUTE.
  */
 export function encodeExecute(statementId: number, parameters: ParameterValues | undefined): Buffer {
+  if (parameters?.sets !== undefined) return encodeBulkExecute(statementId, parameters, parameters.sets);
   const count = parameters?.count ?? 0;
   const writer = new Writer(64).int1(COM.STMT_EXECUTE).int4(statementId).int1(NO_CURSOR).int4(1);
   if (parameters === undefined || count === 0) return encodePacket(writer.finish());
@@ -47,6 +49,27 @@ export function encodeExecute(statementId: number, parameters: ParameterValues |
   values.forEach((value, index) => {
     if (value !== undefined) writeBinaryValue(writer, types[index]!, value);
   });
+  return encodePacket(writer.finish());
+}
+
+/** See `decodeBulkExecute`; one packet's worth, as it came in one. */
+function encodeBulkExecute(
+  statementId: number,
+  parameters: ParameterValues,
+  sets: readonly ParameterValues[],
+): Buffer {
+  const writer = new Writer(64).int1(COM.STMT_BULK_EXECUTE).int4(statementId).int2(BULK_TYPES_FOLLOW);
+  const types = Array.from({ length: parameters.count }, (_, index) => typeOf(parameters, index));
+  for (const type of types) writer.int2(type);
+  for (const set of sets) {
+    for (const [index, type] of types.entries()) {
+      const word = set.word?.(index);
+      const value = word === undefined ? set.bytes(index) : undefined;
+      if (word !== undefined) writer.int1(INDICATOR[word]);
+      else if (value === undefined) writer.int1(INDICATOR.NULL);
+      else writeBinaryValue(writer.int1(INDICATOR.VALUE), type, value);
+    }
+  }
   return encodePacket(writer.finish());
 }
 

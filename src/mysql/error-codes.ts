@@ -7,7 +7,9 @@ export const ERRNO = {
   emptyQuery: 1065,
   outOfOrder: 1156,
   noDatabase: 1046,
+  wrongArguments: 1210,
   unknownStatement: 1243,
+  notPreparable: 1295,
   noCursor: 1421,
   malformedPacket: 1835,
 } as const;

@@ -16,6 +16,8 @@ export interface Taker {
   error(error: ServerError): void;
   /** Before the packet is taken. */
   tag(tag: string): void;
+  /** Before the answer, or between its results: how far the statement has come. */
+  progress?(frame: Buffer): void;
   /** The server waits for a file of the client's; undefined: nobody here has one. */
   copyIn?(): void;
   /** A session setting that status flags tell has changed. */
@@ -134,6 +136,10 @@ export class Exchange {
   take(framer: PacketFramer): Progress {
     const reader = this.#reader;
     const part = reader.read(framer);
+    if (part === 'progress') {
+      if (!this.isOwn) this.taker.progress?.(framer.buffer.subarray(framer.start, framer.end));
+      return NOTHING;
+    }
     this.fileSequence = undefined;
     if (part === 'error') return this.#failed(framer);
     if (part === 'file-request') return this.#askForFile(framer);

@@ -113,6 +113,7 @@ function mark(task: CopyTask): string {
   return `rows ${createHash('md5').update(selectionSql(task)).digest('hex')}`;
 }
 
+/** SET and not SELECT … INTO, whose row MariaDB would count among the affected rows of a bulk execution. */
 function bodySql(migration: string, task: CopyTask, event: (typeof EVENTS)[number]): string {
   const rows = { insert: ['NEW.'], update: ['OLD.', 'NEW.'], delete: ['OLD.'] }[event];
   const message = `rows of ${task.table.name} are moving to another shard (migration ${migration}): try again, through ringferry`;
@@ -121,9 +122,9 @@ function bodySql(migration: string, task: CopyTask, event: (typeof EVENTS)[numbe
   DECLARE ringferry_name VARCHAR(64);
   DECLARE ringferry_is_up INT DEFAULT 1;
   IF @ringferry_applier IS NULL AND (${rows.map((row) => selectionSql(task, row)).join(' OR ')}) THEN
-    SELECT name INTO ringferry_name FROM ${quoteName(FENCES_TABLE)} WHERE name = ${quoteText(migration)} LOCK IN SHARE MODE;
-    SELECT next_not_cached_value % 2 INTO ringferry_is_up FROM ${quoteName(flagName(migration))};
-    IF ringferry_name IS NULL OR ringferry_is_up <> 0 THEN
+    SET ringferry_name = (SELECT name FROM ${quoteName(FENCES_TABLE)} WHERE name = ${quoteText(migration)} LOCK IN SHARE MODE);
+    SET ringferry_is_up = (SELECT next_not_cached_value % 2 FROM ${quoteName(flagName(migration))});
+    IF ringferry_name IS NULL OR ringferry_is_up IS NULL OR ringferry_is_up <> 0 THEN
       SIGNAL SQLSTATE '40001' SET MESSAGE_TEXT = ${quoteText(message.slice(0, 128))};
     END IF;
   END IF;

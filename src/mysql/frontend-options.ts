@@ -19,6 +19,10 @@ export interface FrontendOptions {
   readonly hasExtendedMetadata: boolean;
   /** The client puts attributes in front of its statements. */
   readonly saysAttributes: boolean;
+  /** MARIADB_CLIENT_STMT_BULK_OPERATIONS: it may send several sets of values at once. */
+  readonly executesBulk: boolean;
+  /** MARIADB_CLIENT_PROGRESS: it wants to hear how far a statement has come. */
+  readonly hearsProgress: boolean;
   readonly announcedKey: CancelKey;
   /** Number of the packet that ends the login. */
   readonly sequence: number;

@@ -138,6 +138,12 @@ export class MysqlFrontend implements Frontend {
       this.#violated(new OperatingError('protocol-violation', 'Got packets out of order'));
   }
 
+  progress(frame: Buffer): void {
+    if (!this.#options.hearsProgress || this.#phase !== 'open' || this.#file.isComing) return;
+    this.#stream.progress(frame);
+    this.#compressor?.flush();
+  }
+
   /** True: the answer will be given when the client's file has come, which nobody else holds up any more. */
   #afterFile(answer: () => void): boolean {
     const isKept = this.#file.keeps(answer);
@@ -274,6 +280,7 @@ export class MysqlFrontend implements Frontend {
       ids: this.#options.statementIds,
       flags: this.#stream.flags,
       saysAttributes: this.#options.saysAttributes,
+      executesBulk: this.#options.executesBulk,
     };
     try {
       return decodeCommand(frame, payload, context);

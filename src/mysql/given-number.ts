@@ -75,6 +75,7 @@ function plainValues(sql: string): string[] | undefined {
 }
 
 function boundValues(parameters: ParameterValues | undefined): string[] | undefined {
+  if (parameters?.sets !== undefined) return undefined;
   const values: string[] = [];
   for (let index = 0; index < (parameters?.count ?? 0); index++) {
     const typeOid = parameters!.typeOid(index);

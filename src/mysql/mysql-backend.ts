@@ -53,7 +53,7 @@ export class MysqlBackend implements Backend {
   readonly processId: number;
   readonly secretKey = NO_SECRET;
   readonly flavor: Flavor;
-  /** `version`, `autocommit`, `no_backslash_escapes`: '1' or '0'. */
+  /** `version`; `autocommit`, `no_backslash_escapes` and `bulk` (it takes COM_STMT_BULK_EXECUTE): '1' or '0'. */
   readonly parameters = new Map<string, string>();
   readonly connectedAtMs = Date.now();
   requestAtMs = 0;
@@ -105,6 +105,7 @@ export class MysqlBackend implements Backend {
     this.localPort = socket.localPort ?? 0;
     this.isEncrypted = login.isEncrypted;
     this.parameters.set('version', login.flavor.version);
+    this.parameters.set('bulk', login.executesBulk ? '1' : '0');
     this.#noteStatus(login.status, undefined);
     this.#statements = new ServerStatements(target.preparedStatements ?? DEFAULT_PREPARED_STATEMENTS);
     this.#link = new ServerLink(socket, new PacketFramer(), {
@@ -238,7 +239,7 @@ export class MysqlBackend implements Backend {
       taker.broken(lostError(this.shard, this.#lastWords, 'it was lost before'));
       return;
     }
-    const acts = new RequestActs(this.#statements, this.settings, before);
+    const acts = new RequestActs(this.#statements, this, before);
     fill(acts);
     for (const command of acts.closing) this.#link.send(command);
     if (acts.refusal !== undefined || acts.acts.length === 0) {

@@ -8,6 +8,13 @@ import { encodePacket, payloadOf } from './packets.js';
 import { encodePrepareOk } from './result-messages.js';
 import type { ServerStatements } from './server-statements.js';
 
+/** What acts must know of the connection on which they run. */
+export interface ActingBackend {
+  /** The settings of the session on it: the same text means something else under others. */
+  readonly settings: string;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
 /** Statements that begin a transaction: they change nothing that a prepared statement's meaning hangs on. */
 const BEGINS = /^\s*(begin|start\s+transaction|xa\s+start|xa\s+begin)\b/i;
 const XA_BEGINS = /^\s*xa\s+(start|begin)\b/i;
@@ -34,13 +41,12 @@ export class RequestActs {
   /** Statements to close; goes before the acts and has no answer. */
   readonly closing: Buffer[] = [];
   readonly #statements: ServerStatements;
-  /** The settings of the session on this backend: the same text means something else under others. */
-  readonly #settings: string;
+  readonly #backend: ActingBackend;
   #before: readonly string[];
 
-  constructor(statements: ServerStatements, settings: string, before: readonly string[] = []) {
+  constructor(statements: ServerStatements, backend: ActingBackend, before: readonly string[] = []) {
     this.#statements = statements;
-    this.#settings = settings;
+    this.#backend = backend;
     this.#before = before;
     this.beginsXa = before.some((text) => XA_BEGINS.test(text));
     for (const id of statements.takeSurplus()) this.closing.push(encodeStatementClose(id));
@@ -87,7 +93,7 @@ export class RequestActs {
   /** Our own statement with parameters, prepared once and kept. */
   executeText(sql: string, parameters: ParameterValues | undefined): void {
     this.isDoubtful = !PLAIN.test(sql);
-    const key = `text ${this.#settings}\n${sql}`;
+    const key = `text ${this.#backend.settings}\n${sql}`;
     this.#ensure(key, sql, true);
     this.#executeKey(key, parameters);
   }
@@ -133,6 +139,10 @@ export class RequestActs {
   }
 
   #executeKey(key: string, parameters: ParameterValues | undefined): void {
+    if (parameters?.sets !== undefined && this.#backend.parameters.get('bulk') !== '1') {
+      this.refusal = noBulk();
+      return;
+    }
     this.#sayBefore();
     this.acts.push({
       kind: 'results',
@@ -190,8 +200,15 @@ export class RequestActs {
   }
 
   #sharedKey(prepared: PreparedStatement): string {
-    return `shared ${prepared.id} ${this.#settings}`;
+    return `shared ${prepared.id} ${this.#backend.settings}`;
   }
+}
+
+/** Clients who knew that were not offered it; see `offersBulk`. */
+function noBulk(): ServerError {
+  const message =
+    'This server has no bulk execution. Turn it off in the driver (mariadb connector: bulk: false), or set mysql.server_version to what the server is.';
+  return ownError(1235, '42000', message);
 }
 
 function textOf(prepared: PreparedStatement): string | Buffer {

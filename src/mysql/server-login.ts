@@ -40,6 +40,8 @@ export interface Login {
   readonly collationId: number;
   /** Extended metadata was asked for, and the server has none. */
   readonly lacksMetadata: boolean;
+  /** It takes COM_STMT_BULK_EXECUTE. */
+  readonly executesBulk: boolean;
   /** Status flags of the OK that ended the login. */
   readonly status: number;
 }
@@ -128,6 +130,7 @@ class LoginAttempt {
       lacksMetadata:
         startup.get('extended_metadata') === '1' &&
         !has(head.mariadbCapabilities, MARIADB_CAPABILITY.EXTENDED_METADATA),
+      executesBulk: has(head.mariadbCapabilities, MARIADB_CAPABILITY.STMT_BULK_OPERATIONS),
       status,
     };
   }
@@ -154,14 +157,16 @@ class LoginAttempt {
       else if (this.#address.sslMode !== 'preferred')
         throw new Error(`the server does not support encryption, but ssl-mode is ${this.#address.sslMode}`);
     }
-    const isExtended =
-      startup.get('extended_metadata') === '1' &&
-      has(greeting.mariadbCapabilities, MARIADB_CAPABILITY.EXTENDED_METADATA);
+    const wanted =
+      MARIADB_CAPABILITY.STMT_BULK_OPERATIONS |
+      MARIADB_CAPABILITY.PROGRESS |
+      (startup.get('extended_metadata') === '1' ? MARIADB_CAPABILITY.EXTENDED_METADATA : 0);
+    const mariadbCapabilities = greeting.mariadbCapabilities & wanted;
     // Only without this flag MariaDB's own are looked at.
-    if (isExtended) capabilities &= ~CAPABILITY.LONG_PASSWORD;
+    if (mariadbCapabilities !== 0) capabilities &= ~CAPABILITY.LONG_PASSWORD;
     return {
       capabilities: capabilities >>> 0,
-      mariadbCapabilities: isExtended ? MARIADB_CAPABILITY.EXTENDED_METADATA : 0,
+      mariadbCapabilities,
       maxPacketBytes: MAX_PACKET_BYTES,
       collationId: collationOf(startup),
     };

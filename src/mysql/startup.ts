@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { LimitsConfig } from '../config/config.js';
 import { asOperatingError, OperatingError } from '../lib/errors.js';
 import type { ServerTls } from '../lib/server-tls.js';
@@ -39,6 +40,8 @@ export interface DoorOptions {
   readonly serverVersion?: string | undefined;
   /** Some database takes files of its clients. */
   readonly offersLocalFiles?: boolean;
+  /** The servers are known, and take COM_STMT_BULK_EXECUTE. */
+  readonly offersBulk?: () => Promise<boolean>;
   readonly authenticator: Authenticator;
   readonly statementIds: StatementIds;
   /** How this user may log in to this database; undefined: an unknown user. An error is told at once, before any authentication. */
@@ -58,6 +61,8 @@ export const SERVER_VERSION = '5.5.5-10.11.6-MariaDB-ringferry';
 
 /** How long a refused client may take to close. */
 const LINGER_MS = 3_000;
+/** Servers that were never reached are asked what they can before the first clients are greeted; not for longer than this. */
+const SERVERS_WAIT_MS = 1_000;
 /** ER_HANDSHAKE_ERROR */
 const BAD_HANDSHAKE = 1043;
 
@@ -81,11 +86,9 @@ const OFFERED =
   CAPABILITY.DEPRECATE_EOF |
   CAPABILITY.QUERY_ATTRIBUTES;
 
-/**
- * MariaDB's own, in a greeting without LONG_PASSWORD. Not offered: bulk statements, which connectors then send one by one, and progress, which
- * servers do not tell us.
- */
-const MARIADB_OFFERED = MARIADB_CAPABILITY.CACHE_METADATA | MARIADB_CAPABILITY.EXTENDED_METADATA;
+/** MariaDB's own, in a greeting without LONG_PASSWORD. */
+const MARIADB_OFFERED =
+  MARIADB_CAPABILITY.CACHE_METADATA | MARIADB_CAPABILITY.EXTENDED_METADATA | MARIADB_CAPABILITY.PROGRESS;
 
 /** The MySQL wing's door: see `acceptClient`. */
 export function createDoor(options: DoorOptions): ClientDoor {
@@ -122,6 +125,7 @@ class Arrival {
   readonly #key: CancelKey;
   readonly #challenge = makeChallenge();
   readonly #host: string;
+  #mariadbOffered = 0;
 
   constructor(socket: Socket, options: DoorOptions) {
     this.#socket = socket;
@@ -132,6 +136,7 @@ class Arrival {
   }
 
   async run(): Promise<Frontend | undefined> {
+    this.#mariadbOffered = await this.#offerOfMariadb();
     this.#greet();
     const response = await this.#response();
     const capabilities = (response.capabilities & this.#offered) >>> 0;
@@ -177,8 +182,17 @@ class Arrival {
     return (OFFERED | own | files | (this.#options.tls === undefined ? 0 : CAPABILITY.SSL)) >>> 0;
   }
 
-  get #mariadbOffered(): number {
-    return this.#isMariadb ? MARIADB_OFFERED : 0;
+  /** Bulk execution is offered where the servers have it; the greeting does not wait long to hear. */
+  async #offerOfMariadb(): Promise<number> {
+    if (!this.#isMariadb) return 0;
+    const late = new AbortController();
+    const answer = this.#options.offersBulk?.() ?? false;
+    const isOffered = await Promise.race([
+      answer,
+      sleep(SERVERS_WAIT_MS, false, { signal: late.signal }).catch(() => false),
+    ]);
+    late.abort();
+    return MARIADB_OFFERED | (isOffered ? MARIADB_CAPABILITY.STMT_BULK_OPERATIONS : 0);
   }
 
   get #serverVersion(): string {
@@ -273,6 +287,8 @@ class Arrival {
       },
       hasExtendedMetadata: has(mariadb, MARIADB_CAPABILITY.EXTENDED_METADATA),
       saysAttributes: has(capabilities, CAPABILITY.QUERY_ATTRIBUTES),
+      hearsProgress: has(mariadb, MARIADB_CAPABILITY.PROGRESS),
+      executesBulk: has(mariadb, MARIADB_CAPABILITY.STMT_BULK_OPERATIONS),
       announcedKey: this.#key,
       sequence: this.#sequence,
       reauthenticate: async (payload, conversation) => {

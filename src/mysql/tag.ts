@@ -46,7 +46,7 @@ export function decodeTag(tag: string): Ending {
 
 /**
  * One tag for a statement that several shards ran: counts added, also those in the text that servers send (`Records: 3  Duplicates: 0
- * Warnings: 0`). The id is the first that a shard gave.
+ * Warnings: 0`). The id is the first that a shard gave; of rows that the client numbered a server tells the last one's.
  */
 export function sumTags(tags: readonly (string | undefined)[], split?: SplitInsert): string {
   const said = tags.filter((tag) => tag !== undefined);
@@ -64,6 +64,8 @@ export function sumTags(tags: readonly (string | undefined)[], split?: SplitInse
     }),
     NOTHING,
   );
+  const ofLastRow = split === undefined ? 0n : decodeTag(tags[split.last] ?? '').lastInsertId;
+  const lastInsertId = ofLastRow === 0n ? sum.lastInsertId : ofLastRow;
   const rows = said.map((tag) => ROWS.exec(tag)?.[1]);
   if (rows.length > 0 && rows.every((count) => count !== undefined))
     return rowsTag(
@@ -71,7 +73,7 @@ export function sumTags(tags: readonly (string | undefined)[], split?: SplitInse
       sum.warnings,
     );
   const info = isSplit && infos.includes(undefined) ? '' : infos.reduce<string>(sumInfos, '');
-  return encodeTag({ ...sum, info });
+  return encodeTag({ ...sum, lastInsertId, info });
 }
 
 const UPSERT = /\bon\s+duplicate\s+key\b/i;

@@ -19,6 +19,10 @@ export const mysqlWing: Wing = {
       limits,
       serverVersion: mysql.serverVersion,
       offersLocalFiles: Object.values(databases).some(({ localInfile }) => localInfile),
+      offersBulk: async () => {
+        const servers = await guests.servers();
+        return servers.length > 0 && servers.every((parameters) => parameters.get('bulk') === '1');
+      },
       authenticator: new Authenticator(),
       statementIds: guests.statementIds,
       authorize: (user, database) => {

@@ -26,6 +26,8 @@ export interface RelaySink {
   onCommandTag(tag: string): void;
   /** The server waits for COPY data from the client (its frame comes through onBytes as well). */
   onCopyIn(): void;
+  /** How far the statement has come (MariaDB): a whole message, which is no part of its answer. Comes before that. */
+  onProgress?(frame: Buffer): void;
   /** ParameterStatus; passed to the client through onBytes as well. */
   onParameter(name: string, value: string): void;
   /** Everything the request expected has come. ReadyForQuery itself is never passed to onBytes. */

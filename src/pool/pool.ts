@@ -32,6 +32,8 @@ export class Pool {
   connectsTotal = 0;
   connectFailuresTotal = 0;
   leasesTotal = 0;
+  /** What the server reported when it was connected to last. */
+  reported: ReadonlyMap<string, string> | undefined;
   readonly #connect: BackendConnector;
   readonly #config: PoolConfig;
   /** The longest unused one first. */
@@ -301,6 +303,7 @@ export class Pool {
       const backend = await this.#connect(this.target, this.startup, signal);
       this.connecting--;
       this.connectsTotal++;
+      this.reported = backend.parameters;
       this.#backoff.succeeded();
       backend.onClosed = () => this.#closed(backend);
       if (this.#phase === 'closed') backend.terminate();

@@ -62,6 +62,11 @@ export class RelayTaker {
     this.sink.onCopyIn();
   }
 
+  progress(frame: Buffer): void {
+    this.#flush();
+    this.sink.onProgress?.(frame);
+  }
+
   parameter(name: string, value: string): void {
     this.sink.onParameter(name, value);
   }

@@ -62,6 +62,8 @@ export class Database {
   #isPaused = false;
   /** Paused, and no transaction is open any more. */
   #isQuiet = false;
+  /** The first connection to home is on its way, for what its server says. */
+  #meeting: Promise<void> | undefined;
   /**
    * Ends the statement of a session of the same user, or the whole session, by the number that its client was told, in whichever process it
    * is; the composition root sets it.
@@ -158,6 +160,23 @@ export class Database {
   get mergeValues(): MergeValues {
     this.#mergeValues ??= this.dialect.mergeValues(this.#router!.keyspace);
     return this.#mergeValues;
+  }
+
+  /**
+   * What the servers of its shards said of themselves when they were connected to last. Where none was yet, home is asked, if it lets us in
+   * without a client's credentials; empty when it cannot be reached.
+   */
+  async reported(): Promise<ReadonlyMap<string, string>[]> {
+    const known = () => this.pools.flatMap(({ reported }) => reported ?? []);
+    const { home } = this.topology.current;
+    if (known().length > 0 || new URL(this.shardUrl(home)).username === '') return known();
+    this.#meeting ??= this.withBackend(home, async () => {})
+      .catch(() => undefined)
+      .finally(() => {
+        this.#meeting = undefined;
+      });
+    await this.#meeting;
+    return known();
   }
 
   get isPaused(): boolean {

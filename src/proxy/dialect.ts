@@ -84,6 +84,8 @@ export interface SplitInsert {
   readonly sql: string;
   /** How many of them each shard got. */
   readonly rows: readonly number[];
+  /** Which of the shards, by their order, got the last one. */
+  readonly last: number;
 }
 
 /** How one statement of a session ended. */

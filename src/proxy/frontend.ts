@@ -55,6 +55,8 @@ export interface Frontend {
   completes(): void;
   /** The server waits for COPY data, and has said so to the client: protocols whose data does not say what it is must be told. */
   beginCopy?(): void;
+  /** A server's message of how far the statement has come; only told to clients that have asked for it. */
+  progress?(frame: Buffer): void;
   /** The request is answered. `autocommit` only where the session's own differs from what its servers know. */
   sendReady(status: TransactionStatus, autocommit?: boolean): boolean;
   /** Completes the startup: parameters, key data, ReadyForQuery. */
@@ -101,6 +103,8 @@ export interface DoorGuests {
   readonly databaseRefusal: (database: string) => OperatingError | undefined;
   /** For clients who name none; undefined: they must. */
   readonly defaultDatabase: () => string | undefined;
+  /** What the servers behind its databases, as far as they can be reached, report of themselves. */
+  readonly servers: () => Promise<readonly ReadonlyMap<string, string>[]>;
   readonly statementIds: StatementIds;
   /** Resolves when the servers have heard it. */
   readonly cancel: (key: CancelKey) => Promise<void>;

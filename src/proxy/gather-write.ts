@@ -1,7 +1,9 @@
 import { OperatingError } from '../lib/errors.js';
 import type { ResultColumn, RowFields } from '../pool/backend.js';
 import { ServerFailure } from '../pool/backend.js';
+import type { Route } from '../routing/plan.js';
 import type { ShardName } from '../topology/ring.js';
+import type { SplitInsert } from './dialect.js';
 import { type Execution, isWrite, type SessionContext, type Way } from './execution.js';
 import type { Frontend } from './frontend.js';
 import { type GatherSink, gather, type Part } from './gather.js';
@@ -38,7 +40,7 @@ export async function gatherWrite(
   const merged =
     merge === undefined || answering !== undefined
       ? undefined
-      : new MergedAnswer(context, execution, merge, parts, rowNumbers(way));
+      : new MergedAnswer(context, execution, merge, parts, rowNumbers(execution, way));
   const sink = merged ?? new OneAnswer(context, execution, answering);
   const outcome = transaction.undoesStatements
     ? await transaction.undoably(parts, (undoable) => gather(undoable, sink, () => {}))
@@ -52,10 +54,10 @@ export async function gatherWrite(
   if (outcome.broken !== undefined)
     throw lostConnection(outcome.broken.backend.shard, outcome.broken.error, false);
   merged?.throwIfFailed();
-  const rows = rowNumbers(way)?.map((numbers) => numbers.length);
+  const split = splitOf(execution.planned.sql, rowNumbers(execution, way));
   const tag =
     answering === undefined
-      ? context.database.dialect.sumTags(outcome.tags, rows && { sql: execution.planned.sql, rows })
+      ? context.database.dialect.sumTags(outcome.tags, split)
       : (outcome.tags[answering] ?? '');
   return { tag, noted: await notedTag(context, execution, parts, tag) };
 }
@@ -73,9 +75,26 @@ async function notedTag(
 }
 
 /** Rows of a split INSERT come back in the order in which they were written. */
-function rowNumbers({ route }: Way): (readonly number[])[] | undefined {
-  const { rows } = route;
+function rowNumbers({ planned }: Execution, { route }: Way): (readonly number[])[] | undefined {
+  const { placement } = planned.plan;
+  const rows =
+    placement.type === 'rows' && route.sets !== undefined
+      ? rowsOfSets(route.sets, placement.rows.length)
+      : route.rows;
   return rows === undefined ? undefined : route.shards.map((shard) => rows.get(shard) ?? []);
+}
+
+function splitOf(sql: string, parts: readonly (readonly number[])[] | undefined): SplitInsert | undefined {
+  if (parts === undefined) return undefined;
+  const last = parts.map((numbers) => numbers.at(-1) ?? -1);
+  const greatest = last.reduce((best, number) => Math.max(best, number), -1);
+  return { sql, rows: parts.map((numbers) => numbers.length), last: last.indexOf(greatest) };
+}
+
+/** A bulk execution's rows are numbered through all its sets. */
+function rowsOfSets(sets: NonNullable<Route['sets']>, rowsPerSet: number): Map<ShardName, readonly number[]> {
+  const rowsOf = (set: number) => Array.from({ length: rowsPerSet }, (_, row) => set * rowsPerSet + row);
+  return new Map([...sets].map(([shard, numbers]) => [shard, numbers.flatMap(rowsOf)]));
 }
 
 /** Passes on what one part says; `answering` undefined: all parts, which have no rows. */
@@ -93,7 +112,7 @@ class OneAnswer implements GatherSink {
     this.#frontend = frontend;
     this.#formats = resultFormats;
     this.#answering = answering;
-    this.#isDescribed = mode === 'portal';
+    this.#isDescribed = mode === 'portal' && !frontend.answers.describesEveryResult;
   }
 
   onColumns(part: number, columns: readonly ResultColumn[]): void {

@@ -1,5 +1,7 @@
 import { unsupported } from '../lib/errors.js';
 import { greatestGiven } from '../routing/given-numbers.js';
+import { bulkOf, withValues } from '../routing/parameter-sets.js';
+import type { ParameterValues, Plan } from '../routing/plan.js';
 import { servingShards } from '../topology/snapshot.js';
 import type { Database } from './database.js';
 import type { Execution, SessionContext } from './execution.js';
@@ -122,7 +124,11 @@ function passOver({ left }: Block, number: bigint): void {
 export async function heedGiven({ database }: SessionContext, execution: Execution): Promise<void> {
   const { planned, parameters } = execution;
   const given = planned.plan.givenNumbers!;
-  const number = greatestGiven(given, planned, parameters);
+  let number = 0n;
+  for (const set of parameters?.sets ?? [parameters]) {
+    const greatest = greatestGiven(given, planned, set);
+    if (greatest > number) number = greatest;
+  }
   if (number > 0n) await database.numbers.heed(given.table, given.column, number);
 }
 
@@ -131,10 +137,29 @@ export async function numbered(context: SessionContext, execution: Execution): P
   const { database, settings } = context;
   const { numbers } = execution.planned.plan;
   if (numbers === undefined) return execution;
+  if (execution.parameters?.sets !== undefined)
+    return numberedSets(context, execution, numbers, execution.parameters.sets);
   const taken = await database.numbers.take(numbers.table, numbers.column, numbers.rows);
   const router = await database.router();
   const sql = router.withNumbers(execution.planned, taken);
   const planned = router.plan(sql, settings.searchPath, settings.hint);
   // It does not go to a shard as the client sent it any more.
   return { ...execution, planned, request: undefined, firstNumber: taken[0]! };
+}
+
+/** In a bulk execution the numbers come as values: each set has its own. */
+async function numberedSets(
+  { database, settings }: SessionContext,
+  execution: Execution,
+  { table, column, rows }: NonNullable<Plan['numbers']>,
+  sets: readonly ParameterValues[],
+): Promise<Execution> {
+  const taken = await database.numbers.take(table, column, rows * sets.length);
+  const router = await database.router();
+  const { sql, parameters: places } = router.withNumberParameters(execution.planned);
+  const planned = router.plan(sql, settings.searchPath, settings.hint);
+  const parameters = bulkOf(
+    sets.map((set, index) => withValues(set, places, taken.slice(index * rows, (index + 1) * rows))),
+  );
+  return { ...execution, planned, parameters, request: undefined, firstNumber: taken[0]! };
 }

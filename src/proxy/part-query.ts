@@ -1,5 +1,5 @@
 import type { BackendQuery } from '../pool/backend.js';
-import type { ParameterValues } from '../routing/plan.js';
+import { bulkOf, inOrder } from '../routing/parameter-sets.js';
 import type { ShardName } from '../topology/ring.js';
 import { describeStatement } from './describe.js';
 import type { Execution, SessionContext, Way } from './execution.js';
@@ -23,19 +23,16 @@ export async function partQueries(
 }
 
 /** One shard's text, with its parameters in the order in which they stand there. */
-function partQuery({ planned, parameters }: Execution, { router, route, snapshot }: Way, shard: ShardName) {
+function partQuery(execution: Execution, { router, route, snapshot }: Way, shard: ShardName) {
+  const { planned } = execution;
+  const sets = route.sets?.get(shard);
+  const parameters =
+    sets === undefined
+      ? execution.parameters
+      : bulkOf(sets.map((number) => execution.parameters!.sets![number]!));
   const sql = router.sqlFor(planned, route, shard, snapshot);
   const order = parameters === undefined ? undefined : router.parametersFor(planned, route, shard, snapshot);
   return { sql, order, parameters: order === undefined ? parameters : inOrder(parameters!, order) };
-}
-
-function inOrder(values: ParameterValues, order: readonly number[]): ParameterValues {
-  return {
-    count: order.length,
-    typeOid: (index) => values.typeOid(order[index]!),
-    format: (index) => values.format(order[index]!),
-    bytes: (index) => values.bytes(order[index]!),
-  };
 }
 
 /**
@@ -50,6 +47,6 @@ export async function parameterTypes(
   const { prepared, parameters, planned } = execution;
   if (prepared === undefined || parameters === undefined || parameters.count === 0) return undefined;
   const said = Array.from({ length: parameters.count }, (_, index) => parameters.typeOid(index));
-  if (!said.includes(0)) return said;
+  if (!said.includes(0) || parameters.sets !== undefined) return said;
   return (await describeStatement(context, transaction, prepared, planned)).parameterTypes;
 }

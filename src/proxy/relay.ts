@@ -75,6 +75,10 @@ class Relay implements RelaySink {
     this.#frontend.beginCopy?.();
   }
 
+  onProgress(frame: Buffer): void {
+    if (!this.#isHolding) this.#frontend.progress?.(frame);
+  }
+
   onParameter(): void {}
 
   onEnd(status: TransactionStatus): void {

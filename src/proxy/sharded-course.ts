@@ -3,6 +3,7 @@ import type { Backend, TransactionStatus } from '../pool/backend.js';
 import { ServerFailure } from '../pool/backend.js';
 import type { Request, Step } from '../pool/request.js';
 import type { PlannedStatement } from '../routing/plan.js';
+import { checkBulk } from '../routing/route-sets.js';
 import type { StatementRouter } from '../routing/router.js';
 import type { CopySplitter } from './copy-in.js';
 import type { Course } from './course.js';
@@ -307,6 +308,7 @@ export class ShardedCourse implements Course {
     const prepared = this.#statements.get(step.statementName);
     step.prepared = prepared;
     const planned = this.#plan(router, prepared.sql);
+    if (step.parameters.sets !== undefined) checkBulk(planned.plan);
     if (!this.#writesUtf8) refuseForeignKey(planned.plan, step.parameters);
     const portal: Portal = {
       name: step.portal,

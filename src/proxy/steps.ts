@@ -71,9 +71,11 @@ export function refuseForeignText(sql: string, bytes: Buffer, writesUtf8: boolea
 }
 
 /** A key in another character set would be looked for where what it seems to be is. */
-export function refuseForeignKey({ placement }: Plan, parameters: ParameterValues): void {
+export function refuseForeignKey(plan: Plan, parameters: ParameterValues): void {
+  const { placement } = plan;
   if (placement.type !== 'keys' && placement.type !== 'rows') return;
   if (!TEXT_KEYS.has(placement.keyType)) return;
+  for (const set of parameters.sets ?? []) refuseForeignKey(plan, set);
   for (const source of placement.type === 'keys' ? placement.keys : placement.rows) {
     const bytes = source.type === 'parameter' ? parameters.bytes(source.index) : undefined;
     if (bytes?.some((byte) => byte > 0x7f) !== true) continue;

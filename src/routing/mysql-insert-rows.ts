@@ -1,4 +1,5 @@
 import { MysqlLexer, Tok } from '../sql/mysql-lexer.js';
+import type { NumberedText } from './router.js';
 import type { RowsText } from './sql-dialect.js';
 
 type Span = readonly [start: number, end: number];
@@ -83,8 +84,40 @@ export function insertWithNumbers(
   position: number,
   numbers: readonly bigint[],
 ): string | undefined {
+  const edits = numberEdits(sql, column, position, numbers.map(String));
+  return edits === undefined ? undefined : edited(sql, edits);
+}
+
+/** The same with `count` parameters instead of numbers, for a statement that runs with several sets of values. */
+export function insertWithNumberParameters(
+  sql: string,
+  column: string,
+  position: number,
+  count: number,
+): NumberedText | undefined {
+  const edits = numberEdits(sql, column, position, new Array<string>(count).fill('?'));
+  if (edits === undefined) return undefined;
+  const places = parameterPlaces(sql);
+  const added = edits.filter(({ text }) => text.endsWith('?'));
+  const parameters = added.map(({ at }, index) => places.filter((place) => place < at).length + index);
+  return { sql: edited(sql, edits), parameters };
+}
+
+interface Edit {
+  readonly at: number;
+  readonly until: number;
+  readonly text: string;
+}
+
+/** `numbers`: what is written for each row that leaves the column to the database. */
+function numberEdits(
+  sql: string,
+  column: string,
+  position: number,
+  numbers: readonly string[],
+): Edit[] | undefined {
   const { columns, rows, setEnd } = insertSpans(sql);
-  const edits: { readonly at: number; readonly until: number; readonly text: string }[] = [];
+  const edits: Edit[] = [];
   const left = [...numbers];
   const nextNumber = () => String(left.shift());
   if (setEnd !== undefined && position === -1)
@@ -112,6 +145,10 @@ export function insertWithNumbers(
     }
   }
   if (left.length > 0 || edits.some(({ text }) => text.includes('undefined'))) return undefined;
+  return edits;
+}
+
+function edited(sql: string, edits: readonly Edit[]): string {
   let text = '';
   let from = 0;
   for (const { at, until, text: put } of edits) {

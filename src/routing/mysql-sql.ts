@@ -16,7 +16,7 @@ import {
   mysqlFunctionFacts,
   sessionStateOf,
 } from './mysql-functions.js';
-import { insertWithNumbers, mysqlInsertOfRows } from './mysql-insert-rows.js';
+import { insertWithNumberParameters, insertWithNumbers, mysqlInsertOfRows } from './mysql-insert-rows.js';
 import { mysqlKeys } from './mysql-key.js';
 import { isLooseInMysql } from './mysql-loose.js';
 import { mysqlPassThroughPlan } from './mysql-pass-through.js';
@@ -53,6 +53,8 @@ export function mysqlSql(database: string): SqlDialect {
     insertOfRows: mysqlInsertOfRows,
     withNumbers: (sql, { column, position }, numbers) =>
       insertWithNumbers(sql, quoteName(column), position, numbers),
+    withNumberParameters: (sql, { column, position, rows }) =>
+      insertWithNumberParameters(sql, quoteName(column), position, rows),
     verbOf: mysqlVerbOf,
     fold: (name) => name.toLowerCase(),
     isSystemColumn: () => false,

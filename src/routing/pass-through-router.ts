@@ -67,6 +67,7 @@ export function createPassThroughRouter(
     sqlFor: (statement) => statement.sql,
     parametersFor: () => undefined,
     withNumbers: (statement) => statement.sql,
+    withNumberParameters: ({ sql }) => ({ sql, parameters: [] }),
   };
 }
 

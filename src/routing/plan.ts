@@ -248,9 +248,15 @@ export interface ParameterValues {
   typeOid(index: number): number;
   /** 0 text, 1 binary. */
   format(index: number): number;
-  /** undefined for NULL. */
+  /** undefined for NULL. Throws `unsupported` where there is a word in its place. */
   bytes(index: number): Buffer | undefined;
+  /** What stands in place of the value, in bulk executions: the column's default, or that the column stays as it is. */
+  word?(index: number): ParameterWord | undefined;
+  /** Bulk execution: the statement runs with one of these after the other. What is said beside them is the first's. */
+  readonly sets?: readonly ParameterValues[];
 }
+
+export type ParameterWord = 'DEFAULT' | 'IGNORE';
 
 /** Where one execution goes, at one epoch. */
 export interface Route {
@@ -259,4 +265,6 @@ export interface Route {
   readonly touch: Touch;
   /** For an INSERT split by owner: the row numbers of each shard. */
   readonly rows: ReadonlyMap<ShardName, readonly number[]> | undefined;
+  /** For a bulk execution that concerns several shards: the numbers of the sets that each shard runs. */
+  readonly sets?: ReadonlyMap<ShardName, readonly number[]>;
 }

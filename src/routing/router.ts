@@ -9,6 +9,12 @@ export interface RoutingHint {
   readonly key?: string;
 }
 
+/** An INSERT with a parameter for each number, and where these stand among all its parameters, ascending. */
+export interface NumberedText {
+  readonly sql: string;
+  readonly parameters: readonly number[];
+}
+
 /** The router's interface as the proxy uses it; built per database. (Contract; the implementation replaces this file's body.) */
 export interface StatementRouter {
   /** Lookups that needed no planning, those that did, and plans kept. */
@@ -31,6 +37,8 @@ export interface StatementRouter {
   sqlFor(statement: PlannedStatement, route: Route, shard: ShardName, snapshot: Snapshot): string;
   /** The same INSERT with `numbers`, one for each row, in the column of `plan.numbers`. */
   withNumbers(statement: PlannedStatement, numbers: readonly bigint[]): string;
+  /** The same with parameters for the numbers, for a bulk execution. Throws OperatingError where that cannot be written. */
+  withNumberParameters(statement: PlannedStatement): NumberedText;
   /**
    * Indexes of the client's parameters in the order of the placeholders in `sqlFor`'s text; undefined when they are as the client
    * gave them (always, where placeholders are numbered).

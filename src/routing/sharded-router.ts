@@ -12,7 +12,8 @@ import { MAX_TEMPLATE, RememberedStatements } from './plan-cache.js';
 import { type PlannedTemplate, planStatement } from './planner.js';
 import { fillIn, type RewrittenText, rewrite } from './rewrite.js';
 import { routeOf } from './route.js';
-import type { RoutingHint, StatementRouter } from './router.js';
+import { routeSets } from './route-sets.js';
+import type { NumberedText, RoutingHint, StatementRouter } from './router.js';
 import type { RowsText, SqlDialect } from './sql-dialect.js';
 import { Statement } from './statement.js';
 
@@ -152,7 +153,9 @@ export class Router implements StatementRouter {
   }
 
   route(statement: PlannedStatement, parameters: ParameterValues | undefined, snapshot: Snapshot): Route {
-    return routeOf(statement, parameters, snapshot);
+    return parameters?.sets === undefined
+      ? routeOf(statement, parameters, snapshot)
+      : routeSets(statement, parameters.sets, snapshot);
   }
 
   sqlFor(statement: PlannedStatement, route: Route, shard: ShardName, snapshot: Snapshot): string {
@@ -163,9 +166,14 @@ export class Router implements StatementRouter {
     const place = statement.plan.numbers;
     const sql = place === undefined ? undefined : this.#dialect.withNumbers(statement.sql, place, numbers);
     if (sql !== undefined) return sql;
-    throw new OperatingError('unsupported', 'the rows of this INSERT cannot be numbered', {
-      hint: `Give "${place?.column ?? ''}" a value in each row.`,
-    });
+    throw notNumbered(place?.column ?? '');
+  }
+
+  withNumberParameters(statement: PlannedStatement): NumberedText {
+    const place = statement.plan.numbers!;
+    const text = this.#dialect.withNumberParameters?.(statement.sql, place);
+    if (text !== undefined) return text;
+    throw notNumbered(place.column);
   }
 
   parametersFor(
@@ -255,6 +263,12 @@ export class Router implements StatementRouter {
       hint: 'Write INSERT INTO table (columns) VALUES (…), (…).',
     });
   }
+}
+
+function notNumbered(column: string): OperatingError {
+  return new OperatingError('unsupported', 'the rows of this INSERT cannot be numbered', {
+    hint: `Give "${column}" a value in each row.`,
+  });
 }
 
 /** Any range does to try whether a statement can be rewritten. */

@@ -7,6 +7,7 @@ import type { Analysis } from './analysis.js';
 import type { Draft } from './draft.js';
 import type { KeyReader } from './key-value.js';
 import type { Plan, SessionState } from './plan.js';
+import type { NumberedText } from './router.js';
 import type { Statement } from './statement.js';
 
 /** What the functions that a statement calls ask of its placement. */
@@ -70,6 +71,8 @@ export interface SqlDialect {
     place: NonNullable<Plan['numbers']>,
     numbers: readonly bigint[],
   ): string | undefined;
+  /** The same with a parameter of its own in each of these places; undefined where the engine has no bulk execution, or it cannot be written. */
+  withNumberParameters?(sql: string, place: NonNullable<Plan['numbers']>): NumberedText | undefined;
   /** First words of a statement, as in its command tag. */
   verbOf(node: Node, sql: string): string;
 

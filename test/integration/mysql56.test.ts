@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
+import mariadb from 'mariadb';
 import mysql, { type FieldPacket, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
+import { connectMysqlBackend } from '../../src/mysql/backend.js';
+import { ServerFailure } from '../../src/pool/backend.js';
+import { RowCollector } from '../../src/pool/row-collector.js';
+import { bulkOf } from '../../src/routing/parameter-sets.js';
 import { lastFirst } from '../cluster.js';
 import { runMysql } from '../mariadb.js';
+import { int, values } from '../mysql/backend-requests.js';
 import { mysql56Folder, startMysql56 } from '../mysql/mysql56-server.js';
 import { startRingferry } from './harness.js';
 
@@ -93,3 +99,38 @@ for (const mode of ['transaction', 'session'])
       await ringferry.stop();
     });
   });
+
+describe('bulk execution on a genuine MySQL 5.6, which has none', { skip }, () => {
+  test('is not offered, so that the mariadb connector sends rows one by one', async () => {
+    const ringferry = await startRingferry(atEnd, { engine: 'mysql', shards: { a: `${server}shop` } });
+    await runMysql(`${server}shop`, 'TRUNCATE TABLE t');
+    const where = { host: '127.0.0.1', port: ringferry.ports.mysql!, user: 'root', database: 'shop' };
+    const connection = await mariadb.createConnection(where);
+    await connection.batch('INSERT INTO t (name) VALUES (?)', [['a'], ['b'], ['c']]);
+    await connection.end();
+    assert.deepEqual(await runMysql(`${server}shop`, 'SELECT name FROM t ORDER BY id'), [
+      { name: 'a' },
+      { name: 'b' },
+      { name: 'c' },
+    ]);
+    await ringferry.stop();
+  });
+
+  test('is refused by the connection itself when it comes all the same', async () => {
+    const url = new URL(`${server}shop`);
+    const target = { shard: 'a', url: url.href, user: 'root', password: undefined, database: 'shop' };
+    const backend = await connectMysqlBackend(target, new Map(), AbortSignal.timeout(5_000));
+    try {
+      const parameters = bulkOf([values(int(1)), values(int(2))]);
+      const failure = await new Promise((resolve) => {
+        const sink = new RowCollector(() => resolve(undefined), resolve);
+        backend.query({ sql: 'DELETE FROM t WHERE id = ?', parameters }, sink);
+      });
+      assert.ok(failure instanceof ServerFailure, String(failure));
+      assert.match(failure.message, /no bulk execution.*Turn it off in the driver/);
+      assert.equal(await backend.rows('SELECT count(*) FROM t').then(([row]) => row![0]), '3');
+    } finally {
+      backend.terminate();
+    }
+  });
+});

@@ -29,7 +29,7 @@ describe('a tag', () => {
   });
 
   test('of a split INSERT counts the rows that a shard got alone, of which it says nothing', () => {
-    const insert = { sql: 'INSERT INTO t VALUES (1), (2), (3)', rows: [1, 2] };
+    const insert = { sql: 'INSERT INTO t VALUES (1), (2), (3)', rows: [1, 2], last: 1 };
     assert.equal(
       sumTags(['OK 1 0 0', 'OK 2 0 0 Records: 2  Duplicates: 0  Warnings: 0'], insert),
       'OK 3 0 0 Records: 3  Duplicates: 0  Warnings: 0',
@@ -42,8 +42,12 @@ describe('a tag', () => {
       sumTags(['OK 1 0 0', 'OK 3 0 0'], { ...insert, rows: [1, 1] }),
       'OK 4 0 0 Records: 2  Duplicates: 2  Warnings: 0',
     );
+    assert.equal(
+      sumTags(['OK 1 7 0', 'OK 2 9 0', 'OK 1 8 0'], { ...insert, rows: [1, 1, 1], last: 2 }),
+      'OK 4 8 0 Records: 3  Duplicates: 1  Warnings: 0',
+    );
     const upsert = 'INSERT INTO t VALUES (1), (2) ON DUPLICATE KEY UPDATE a = 1';
-    assert.equal(sumTags(['OK 1 0 0', 'OK 2 0 0'], { sql: upsert, rows: [1, 1] }), 'OK 3 0 0');
+    assert.equal(sumTags(['OK 1 0 0', 'OK 2 0 0'], { sql: upsert, rows: [1, 1], last: 0 }), 'OK 3 0 0');
     assert.equal(sumTags(['OK 1 0 0'], { ...insert, rows: [1] }), 'OK 1 0 0');
   });
 

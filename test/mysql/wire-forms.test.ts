@@ -9,8 +9,8 @@ import { Writer } from '../../src/mysql/wire.js';
 import { lastFirst } from '../cluster.js';
 import { startRingferry } from '../integration/harness.js';
 import { runMysql, startMariadb } from '../mariadb.js';
-import { until } from './client-door.js';
-import { CAPABILITIES, handshakeResponse, RawClient } from './raw-client.js';
+import { conversation, enter, PING } from './conversation.js';
+import { CAPABILITIES } from './raw-client.js';
 
 const atEnd = lastFirst(after);
 const [a, b, c] = await startMariadb(atEnd, { count: 3 });
@@ -35,50 +35,6 @@ const sharded = await start('transaction', { a, b, c });
 const doors = { transaction, session, 'three shards': sharded };
 
 const NEW_FORM = CAPABILITY.DEPRECATE_EOF | CAPABILITY.SESSION_TRACK;
-
-async function enter(
-  port: number,
-  facts: { capabilities: number; mariadbCapabilities?: number },
-): Promise<RawClient> {
-  const client = await RawClient.connect(port);
-  client.command(handshakeResponse(await client.greeting(), '', { user: 'root', ...facts }), 1);
-  await client.came(2);
-  client.forget();
-  return client;
-}
-
-const PING = encodePacket(Buffer.of(COM.PING));
-
-/** A command, or one for the statement that was prepared last. */
-type Command = Buffer | ((statement: number) => Buffer);
-
-/** Every packet that each of these commands is answered with, its number in front; a COM_PING behind each shows where its answer ends. */
-async function conversation(
-  port: number,
-  capabilities: number,
-  commands: readonly Command[],
-): Promise<string[][]> {
-  const client = await enter(port, { capabilities });
-  const answers: string[][] = [];
-  let statement = 0;
-  for (const command of commands) {
-    client.forget();
-    const sent = typeof command === 'function' ? command(statement) : command;
-    client.send(sent, PING);
-    await until(
-      () =>
-        client.payloads.length > 1 && client.sequences.at(-1) === 1 && client.payloads.at(-1)!.length === 7,
-    );
-    // MariaDB goes on counting where the earlier client of the same thread ended.
-    if (sent[4] === COM.STMT_PREPARE) statement = client.payloads[0]!.readUInt32LE(1);
-    if (sent[4] === COM.STMT_PREPARE) client.payloads[0]!.fill(0, 1, 5);
-    answers.push(
-      client.payloads.map((payload, index) => `${client.sequences[index]} ${payload.toString('latin1')}`),
-    );
-  }
-  client.socket.destroy();
-  return answers;
-}
 
 const execute = (statement: number) =>
   encodePacket(
@@ -122,8 +78,8 @@ describe('a client with DEPRECATE_EOF and SESSION_TRACK', () => {
     test(`gets byte by byte what the server itself would have said (${name})`, async () => {
       const capabilities = CAPABILITIES | NEW_FORM;
       await runMysql(a!.url('shop'), 'DELETE FROM t', 'INSERT INTO t VALUES (1, NULL), (2, NULL)');
-      const direct = await conversation(a!.port, capabilities, commands);
-      const proxied = await conversation(door.ports.mysql!, capabilities, commands);
+      const direct = await conversation(a!.port, { capabilities }, commands);
+      const proxied = await conversation(door.ports.mysql!, { capabilities }, commands);
       for (const [index, command] of commands.entries())
         assert.deepEqual(proxied[index], direct[index], command === execute ? 'execute' : String(command));
     });
@@ -213,9 +169,9 @@ describe('COM_FIELD_LIST', () => {
   test('is answered with the definitions of the table, on one shard, sharded and at home', async () => {
     for (const capabilities of [CAPABILITIES, CAPABILITIES | NEW_FORM])
       for (const table of ['t', 'lone', 'nowhere']) {
-        const [direct] = await conversation(a!.port, capabilities, [list(table)]);
+        const [direct] = await conversation(a!.port, { capabilities }, [list(table)]);
         for (const door of Object.values(doors)) {
-          const [proxied] = await conversation(door.ports.mysql!, capabilities, [list(table)]);
+          const [proxied] = await conversation(door.ports.mysql!, { capabilities }, [list(table)]);
           if (table === 'nowhere') {
             assert.deepEqual([proxied!.length, proxied![0]!.slice(0, 5)], [2, direct![0]!.slice(0, 5)]);
             continue;
@@ -235,7 +191,10 @@ describe('COM_FIELD_LIST', () => {
   });
 
   test('with a pattern is refused, and the client goes on', async () => {
-    const [refused, ping] = await conversation(sharded.ports.mysql!, CAPABILITIES, [list('t', 'n%'), PING]);
+    const [refused, ping] = await conversation(sharded.ports.mysql!, { capabilities: CAPABILITIES }, [
+      list('t', 'n%'),
+      PING,
+    ]);
     assert.match(refused![0]!, /COM_FIELD_LIST with a pattern/);
     assert.equal(ping!.length, 2);
   });
