@@ -5,6 +5,7 @@ import type { CopyPlan } from './plan.js';
 const NEWLINE = 10;
 const RETURN = 13;
 const BACKSLASH = 92;
+const DOT = 46;
 
 /**
  * Cuts the data of a COPY FROM into rows, over the bounds of its chunks (manual, COPY, "File Formats"). Pure: chunks in, rows out.
@@ -66,23 +67,29 @@ export class CopyRows implements RowCutter {
 
   /** Where the row that begins at `start` ends (behind its newline), -1 when that has not come yet. */
   #lineEnd(bytes: Buffer, start: number): number {
+    return this.#plan.format === 'csv' ? this.#csvLineEnd(bytes, start) : this.#textLineEnd(bytes, start);
+  }
+
+  #textLineEnd(bytes: Buffer, start: number): number {
+    let newline = bytes.indexOf(NEWLINE, Math.max(this.#scanned, start));
+    while (newline !== -1 && isEscaped(bytes, newline, start)) newline = bytes.indexOf(NEWLINE, newline + 1);
+    if (newline !== -1) return this.#found(newline + 1);
+    this.#scanned = bytes.length;
+    return -1;
+  }
+
+  #csvLineEnd(bytes: Buffer, start: number): number {
     let at = Math.max(this.#scanned, start);
-    const isCsv = this.#plan.format === 'csv';
     const quote = this.#plan.quote.charCodeAt(0);
     const escapeByte = this.#plan.escape.charCodeAt(0);
     for (; at < bytes.length; at++) {
       const byte = bytes[at]!;
-      if (isCsv) {
-        if (this.#isQuoted && byte === escapeByte && escapeByte !== quote) {
-          // An escape at the end of the chunk: what it escapes decides.
-          if (at + 1 >= bytes.length) break;
-          if (bytes[at + 1] === quote || bytes[at + 1] === escapeByte) at++;
-        } else if (byte === quote) this.#isQuoted = !this.#isQuoted;
-        else if (byte === NEWLINE && !this.#isQuoted) return this.#found(at + 1);
-      } else if (byte === BACKSLASH) {
+      if (this.#isQuoted && byte === escapeByte && escapeByte !== quote) {
+        // An escape at the end of the chunk: what it escapes decides.
         if (at + 1 >= bytes.length) break;
-        at++;
-      } else if (byte === NEWLINE) return this.#found(at + 1);
+        if (bytes[at + 1] === quote || bytes[at + 1] === escapeByte) at++;
+      } else if (byte === quote) this.#isQuoted = !this.#isQuoted;
+      else if (byte === NEWLINE && !this.#isQuoted) return this.#found(at + 1);
     }
     this.#scanned = Math.min(at, bytes.length);
     return -1;
@@ -100,17 +107,15 @@ export class CopyRows implements RowCutter {
       rows.push({ row, key: undefined, isForAll: true, isHeader: true });
       return;
     }
-    const text = row.toString('utf8', 0, contentEnd(row));
+    const end = contentEnd(row);
     // The old end-of-data mark; what comes after it is not looked at.
-    if (text === '\\.') {
+    if (end === 2 && row[0] === BACKSLASH && row[1] === DOT) {
       this.#hasEnded = true;
       return;
     }
-    rows.push({
-      row,
-      key: this.#fitting(this.#plan.format === 'csv' ? this.#csvKey(text) : this.#textKey(text)),
-      isForAll: false,
-    });
+    const key =
+      this.#plan.format === 'csv' ? this.#csvKey(row.toString('utf8', 0, end)) : this.#textKey(row, end);
+    rows.push({ row, key: this.#fitting(key), isForAll: false });
   }
 
   #fitting(key: string | undefined): string | undefined {
@@ -120,18 +125,20 @@ export class CopyRows implements RowCutter {
       : key;
   }
 
-  #textKey(line: string): string | undefined {
+  /** Delimiters are one byte (manual, COPY), so they are no part of another character in UTF-8. */
+  #textKey(row: Buffer, end: number): string | undefined {
     const { delimiter, keyColumn, nullText } = this.#plan;
+    const delimiterByte = delimiter.charCodeAt(0);
     let column = 0;
     let start = 0;
-    for (let at = 0; at <= line.length; at++) {
-      if (at < line.length && line[at] === '\\') {
+    for (let at = 0; at <= end; at++) {
+      if (at < end && row[at] === BACKSLASH) {
         at++;
         continue;
       }
-      if (at < line.length && line[at] !== delimiter) continue;
+      if (at < end && row[at] !== delimiterByte) continue;
       if (column === keyColumn) {
-        const field = line.slice(start, at);
+        const field = row.toString('utf8', start, at);
         return field === nullText ? undefined : unescaped(field);
       }
       column++;
@@ -165,6 +172,13 @@ export class CopyRows implements RowCutter {
     }
     return undefined;
   }
+}
+
+/** Behind an odd number of backslashes, of a row that begins at `start`. */
+function isEscaped(bytes: Buffer, at: number, start: number): boolean {
+  let before = at;
+  while (before > start && bytes[before - 1] === BACKSLASH) before--;
+  return (at - before) % 2 === 1;
 }
 
 function contentEnd(row: Buffer): number {

@@ -44,6 +44,10 @@ describe('text format', () => {
     );
   });
 
+  test('ends a row behind an even number of backslashes, and not behind an odd one', () => {
+    assert.deepEqual(keysOf(TEXT, 'a\tx\\\\\nb\ty\\\\\\\nz\n\\\n\tkey\n'), ['x\\', 'y\\\nz', 'key']);
+  });
+
   test('takes a last row without a newline, and rows ended by CR LF', () => {
     assert.deepEqual(keysOf(TEXT, 'a\tone\r\nb\ttwo'), ['one', 'two']);
   });
