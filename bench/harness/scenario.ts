@@ -14,7 +14,7 @@ export interface Sample {
 /** One of those that are measured in turn. */
 export interface Contender {
   readonly name: string;
-  /** A measurement that does not count comes first, in which it compiles and fills its caches. */
+  /** Measurements that do not count come first, in which it compiles and fills its caches. */
   readonly warmsUp?: boolean;
   measure(): Promise<Sample>;
 }
