@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { OperatingError } from '../../src/lib/errors.js';
 import { COM, has, STATUS } from '../../src/mysql/capabilities.js';
 import { encodePacket } from '../../src/mysql/packets.js';
@@ -265,7 +266,8 @@ async function deadlock(one: Backend, other: Backend, begins: readonly [string, 
   const waiting = one.run('UPDATE locked SET v = v + 1 WHERE id = 2');
   const watcher = await connect();
   const isWaiting = 'SELECT COUNT(*) FROM information_schema.innodb_lock_waits';
-  while ((await watcher.rows(isWaiting))[0]?.[0] === '0');
+  // The view is renewed only when nobody has read it for a tenth of a second.
+  while ((await watcher.rows(isWaiting))[0]?.[0] === '0') await sleep(150);
   await assert.rejects(other.run('UPDATE locked SET v = v + 1 WHERE id = 1'), /[Dd]eadlock/);
   await waiting;
 }

@@ -10,7 +10,7 @@ import { ensureLedger, signTransaction } from '../../src/mysql/ledger.js';
 import { openSourceSnapshot } from '../../src/mysql/source-snapshot.js';
 import { assertHeardAtOnce } from '../migration/heard-at-once.js';
 import { caughtUp, openStream, startMigration, startPair, tasksFor } from './engine-fixture.js';
-import { sql, texts, WHOLE } from './shard-fixture.js';
+import { sql, texts, untilLockWait, WHOLE } from './shard-fixture.js';
 
 const pair = await startPair(atEnd);
 
@@ -261,8 +261,7 @@ test('a stop that comes during a commit is heard without another change', async 
   await holder.query('START TRANSACTION');
   await holder.query('UPDATE accounts SET balance = 1 WHERE id = 1');
   await sql(source.url, 'UPDATE accounts SET balance = 2 WHERE id = 1');
-  const waiting = `SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'`;
-  while ((await texts(target.url, waiting))[0] === '0') await sleep(20);
+  await untilLockWait(target);
   const stopping = stream.stop();
   await holder.query('ROLLBACK');
   await assertHeardAtOnce(stopping, () => sql(source.url, 'UPDATE accounts SET balance = 3 WHERE id = 1'));

@@ -1,5 +1,4 @@
 import { after as atEnd } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { CopyTask, ShardAddress } from '../../src/migration/engine.js';
 import { selectionTest } from '../../src/migration/selection.js';
 import { EngineSessions } from '../../src/mysql/engine-sessions.js';
@@ -46,12 +45,6 @@ export const refused = {
   sqlState: '40001',
   message: /^rows of customers are moving to another shard/,
 };
-
-/** Resolves when somebody waits for an InnoDB lock. The view is renewed only when nobody has read it for a tenth of a second. */
-export async function untilLockWait(source: ShardAddress, count = 1): Promise<void> {
-  const waiting = `SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'`;
-  while (Number((await texts(source.url, waiting))[0]) < count) await sleep(150);
-}
 
 export async function aTrigger(source: ShardAddress): Promise<string> {
   return (

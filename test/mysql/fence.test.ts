@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type mysql from 'mysql2/promise';
 import { lowerFence } from '../../src/mysql/fence.js';
-import { aTrigger, fenced, raise, refused, sessions, shards, untilLockWait } from './fence-fixture.js';
-import { client, sql, texts } from './shard-fixture.js';
+import { aTrigger, fenced, raise, refused, sessions, shards } from './fence-fixture.js';
+import { client, sql, texts, untilLockWait } from './shard-fixture.js';
 
 test('a raised fence refuses every kind of write of moving rows and no other, until it is lowered', async (t) => {
   const database = await fenced('kinds');

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import mysql from 'mysql2/promise';
 import type { CopyTask, ShardAddress } from '../../src/migration/engine.js';
 import { EngineSession } from '../../src/mysql/engine-session.js';
@@ -118,4 +119,10 @@ export async function texts(url: string, sql: string): Promise<string[]> {
 
 export async function sql(url: string, ...statements: string[]): Promise<void> {
   await runMysql(url, ...statements);
+}
+
+/** Resolves when somebody waits for an InnoDB lock. The view is renewed only when nobody has read it for a tenth of a second. */
+export async function untilLockWait(source: ShardAddress, count = 1): Promise<void> {
+  const waiting = `SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'`;
+  while (Number((await texts(source.url, waiting))[0]) < count) await sleep(150);
 }
