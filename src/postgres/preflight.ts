@@ -1,5 +1,5 @@
-import { asError } from '../lib/errors.js';
 import type { Blocker, ShardAddress, StreamSpec } from '../migration/engine.js';
+import { blockersOver, movedTables } from '../migration/preflight-sessions.js';
 import type { Keyspace, Table } from '../topology/keyspace.js';
 import { EngineSession } from './engine-session.js';
 import { FixedChecks } from './preflight-server.js';
@@ -17,31 +17,11 @@ export async function preflight(
   migration: string,
   streams: readonly StreamSpec[] = [],
 ): Promise<Blocker[]> {
-  const blockers: Blocker[] = [];
-  const sessions = new Map<string, EngineSession>();
-  try {
-    for (const address of [...sources, ...targets]) {
-      if (sessions.has(address.shard)) continue;
-      try {
-        sessions.set(address.shard, await EngineSession.connect(address));
-      } catch (error) {
-        blockers.push({
-          shard: address.shard,
-          message: asError(error).message,
-          remedy: 'Start the server, or correct the URL of the shard.',
-        });
-      }
-    }
-    if (blockers.length > 0) return blockers;
-    return await findBlockers(sources, targets, movedTables(keyspace), migration, streams, sessions);
-  } finally {
-    await Promise.all([...sessions.values()].map((session) => session.close()));
-  }
-}
-
-function movedTables(keyspace: Keyspace): Table[] {
-  return [...keyspace.tables.values()].filter(
-    (table) => table.kind === 'table' && table.placement !== 'home',
+  const tables = movedTables(keyspace);
+  return blockersOver(
+    [...sources, ...targets],
+    (address) => EngineSession.connect(address),
+    (sessions) => findBlockers(sources, targets, tables, migration, streams, sessions),
   );
 }
 
