@@ -1,5 +1,4 @@
 import { asError } from '../lib/errors.js';
-import type { Keyspace, Table } from '../topology/keyspace.js';
 import type { Blocker, ShardAddress } from './engine.js';
 
 /** Asks shards for reasons not to start over one session to each; one that cannot be reached is such a reason, and then nobody is asked. */
@@ -27,11 +26,4 @@ export async function blockersOver<Session extends { close(): Promise<void> }>(
   } finally {
     await Promise.all([...sessions.values()].map((session) => session.close()));
   }
-}
-
-/** Tables whose rows a migration moves or copies. */
-export function movedTables(keyspace: Keyspace): Table[] {
-  return [...keyspace.tables.values()].filter(
-    (table) => table.kind === 'table' && table.placement !== 'home',
-  );
 }

@@ -1,6 +1,6 @@
 import type { Blocker, ShardAddress, StreamSpec } from '../migration/engine.js';
-import { blockersOver, movedTables } from '../migration/preflight-sessions.js';
-import type { Keyspace, Table } from '../topology/keyspace.js';
+import { blockersOver } from '../migration/preflight-sessions.js';
+import { type Keyspace, placedTables, type Table } from '../topology/keyspace.js';
 import { EngineSession } from './engine-session.js';
 import { packetBlockers } from './preflight-packets.js';
 import { ServerChecks } from './preflight-server.js';
@@ -18,7 +18,7 @@ export async function preflight(
   _migration: string,
   streams: readonly StreamSpec[] = [],
 ): Promise<Blocker[]> {
-  const tables = movedTables(keyspace);
+  const tables = placedTables(keyspace);
   return blockersOver(
     [...sources, ...targets],
     (address) => EngineSession.connect(address),

@@ -1,4 +1,4 @@
-import type { Keyspace } from '../topology/keyspace.js';
+import { type Keyspace, placedTables } from '../topology/keyspace.js';
 import { OWN_PREFIX, quoteName } from './engine-names.js';
 import type { EngineSession, TextRow } from './engine-session.js';
 
@@ -76,11 +76,7 @@ function withoutNextId(create: string): string {
 
 /** What of a model's schema belongs on every shard: all but the tables at home. */
 export function placedObjects(schema: DatabaseSchema, keyspace: Keyspace): SchemaObject[] {
-  const placed = new Set(
-    [...keyspace.tables.values()]
-      .filter((table) => table.kind === 'table' && table.placement !== 'home')
-      .map((table) => table.name),
-  );
+  const placed = new Set(placedTables(keyspace).map((table) => table.name));
   return schema.objects
     .filter((object) => object.kind !== 'table' || placed.has(object.name))
     .toSorted((one, other) => OBJECT_KINDS.indexOf(one.kind) - OBJECT_KINDS.indexOf(other.kind));

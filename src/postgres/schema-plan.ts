@@ -1,6 +1,5 @@
 import { OperatingError } from '../lib/errors.js';
-import type { Keyspace } from '../topology/keyspace.js';
-import { tableKey } from '../topology/keyspace.js';
+import { type Keyspace, placedTables, tableKey } from '../topology/keyspace.js';
 import { type DatabaseSchema, OBJECT_KINDS, type SchemaObject } from './schema-object.js';
 
 /** What is to be there on every shard, in an order in which it can be made. */
@@ -17,11 +16,7 @@ export interface SchemaPlan {
  * everything else that does not need what is at home only. Throws when a table cannot be made as it is.
  */
 export function planSchema(schema: DatabaseSchema, keyspace: Keyspace, model: string): SchemaPlan {
-  const tables = new Set(
-    [...keyspace.tables.values()]
-      .filter((table) => table.kind === 'table' && table.placement !== 'home')
-      .map(tableKey),
-  );
+  const tables = new Set(placedTables(keyspace).map(tableKey));
   const byId = new Map(schema.objects.map((object) => [object.id, object]));
   for (const table of tables) {
     if (!byId.has(`table ${table}`))

@@ -112,3 +112,10 @@ export interface Keyspace {
 export function tableKey(table: Pick<Table, 'schema' | 'name'>): string {
   return `${table.schema}.${table.name}`;
 }
+
+/** The tables, without views, that are more than home's own: sharded ones, and reference tables. */
+export function placedTables(keyspace: Keyspace): Table[] {
+  return [...keyspace.tables.values()].filter(
+    (table) => table.kind === 'table' && table.placement !== 'home',
+  );
+}
