@@ -5,6 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildWhenStale } from './build-when-stale.js';
+import { bringGenuineMysql } from './genuine-mysql.js';
 import { bringPrograms, howToInstall } from './programs.js';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -28,6 +29,8 @@ function testFiles() {
 }
 
 bringOrEnd();
+const noMysql = bringGenuineMysql();
+if (noMysql !== undefined) process.stderr.write(`tests against a genuine MySQL are skipped: ${noMysql}\n`);
 buildWhenStale((line) => process.stderr.write(`${line}\n`));
 const folder = mkdtempSync(join(tmpdir(), 'ringferry-tests-'));
 const totals = join(folder, 'totals.json');

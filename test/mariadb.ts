@@ -1,14 +1,15 @@
 import mysql from 'mysql2/promise';
-import { type MariadbOptions, type MariadbServer, startMariadbServers } from '../src/demo/mariadb-server.js';
+import { startMariadbServers } from '../src/demo/mariadb-server.js';
+import type { MysqlServer, MysqlServersOptions } from '../src/demo/mysql-server.js';
 import type { After } from './cluster.js';
 
-export type { MariadbServer } from '../src/demo/mariadb-server.js';
+export type { MysqlServer } from '../src/demo/mysql-server.js';
 
 /** Real MariaDB servers for one test (or `before` hook); `after` stops them. */
 export async function startMariadb(
   after: After,
-  options: Partial<MariadbOptions> = {},
-): Promise<MariadbServer[]> {
+  options: Partial<MysqlServersOptions> = {},
+): Promise<MysqlServer[]> {
   const servers = await startMariadbServers({ count: 1, ...options });
   after(async () => {
     await Promise.all(servers.map((server) => server.stop()));

@@ -1,5 +1,5 @@
 import { lastFirst, type PostgresServer, runSql, startPostgres } from '../../test/cluster.js';
-import { type MariadbServer, runMysql, startMariadb } from '../../test/mariadb.js';
+import { type MysqlServer, runMysql, startMariadb } from '../../test/mariadb.js';
 import { Bench, type RunOptions } from './bench.js';
 import { initialize } from './pgbench.js';
 import { startRingferry } from './ringferry.js';
@@ -17,7 +17,7 @@ export class Servers {
   readonly #atEnd = lastFirst((end) => this.#endings.push(end));
   #postgres: Promise<PostgresServer> | undefined;
   #shards: Promise<readonly PostgresServer[]> | undefined;
-  #mariadb: Promise<MariadbServer> | undefined;
+  #mariadb: Promise<MysqlServer> | undefined;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -36,7 +36,7 @@ export class Servers {
   }
 
   /** One MariaDB with an empty database `sbtest`. */
-  mariadb(): Promise<MariadbServer> {
+  mariadb(): Promise<MysqlServer> {
     this.#mariadb ??= this.#makeMariadb();
     return this.#mariadb;
   }
@@ -75,7 +75,7 @@ export class Servers {
     return servers;
   }
 
-  async #makeMariadb(): Promise<MariadbServer> {
+  async #makeMariadb(): Promise<MysqlServer> {
     const [server] = await startMariadb(this.#atEnd, { settings: MARIADB });
     const [row] = await runMysql(server!.url(), 'CREATE DATABASE sbtest', 'SELECT version() AS version');
     this.versions.push(String(row!['version']));

@@ -1,35 +1,15 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, chown, cp, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { asError, OperatingError } from '../lib/errors.js';
-import { freePort } from './free-port.js';
-import { GuardedProcess } from './guarded-process.js';
-import { type RunAs, unprivilegedUser } from './run-as.js';
-
-/** Enough for a shard under a migration; not durable against a crash of the machine, because these servers are thrown away. */
-const SETTINGS: Readonly<Record<string, string>> = {
-  'bind-address': '127.0.0.1',
-  'skip-name-resolve': '1',
-  'log-bin': 'binlog',
-  'binlog-format': 'ROW',
-  'binlog-row-image': 'FULL',
-  'binlog-row-metadata': 'FULL',
-  'gtid-strict-mode': '1',
-  'character-set-server': 'utf8mb4',
-  'collation-server': 'utf8mb4_general_ci',
-  'max-connections': '300',
-  'max-allowed-packet': '64M',
-  'innodb-buffer-pool-size': '64M',
-  'innodb-log-file-size': '96M',
-  'innodb-flush-log-at-trx-commit': '2',
-  'innodb-print-all-deadlocks': '1',
-  'sync-binlog': '0',
-  'performance-schema': '0',
-};
+import {
+  type MysqlInstallation,
+  type MysqlServer,
+  type MysqlServersOptions,
+  startMysqlServers,
+} from './mysql-server.js';
+import type { RunAs } from './run-as.js';
 
 /** Where Debian and others put the server; undefined when MariaDB is not installed. */
 export function mariadbBinaries(): { readonly server: string; readonly install: string } | undefined {
@@ -43,153 +23,28 @@ export function mariadbBinaries(): { readonly server: string; readonly install: 
   return undefined;
 }
 
-export interface MariadbOptions {
-  /** How many; all begin as equal copies of one fresh installation, with a server id of their own. */
-  readonly count: number;
-  /** Options of `mariadbd` without their dashes, on top of the ones above. */
-  readonly settings?: Readonly<Record<string, string>>;
-}
-
-/** Starts MariaDB servers on private folders and free ports. Their superuser is `root` without a password, over TCP too. Throws `not-ready` when MariaDB is not installed. */
-export async function startMariadbServers(options: MariadbOptions): Promise<MariadbServer[]> {
+/** Starts MariaDB servers. Their superuser is `root` without a password, over TCP too. Throws `not-ready` when MariaDB is not installed. */
+export async function startMariadbServers(options: MysqlServersOptions): Promise<MysqlServer[]> {
   const binaries = mariadbBinaries();
   if (binaries === undefined)
     throw new OperatingError('not-ready', 'MariaDB is not installed', {
       hint: 'Install its server first (Debian, Ubuntu: apt-get install mariadb-server; macOS: brew install mariadb).',
     });
-  const runAs = unprivilegedUser();
-  const folders = await Promise.all(Array.from({ length: options.count }, () => makeFolder(runAs)));
-  try {
-    const [first, ...others] = folders as [string, ...string[]];
-    await initialize(first, binaries.install, runAs);
-    await Promise.all(others.map((folder) => copyInstallation(first, folder, runAs)));
-    const servers = folders.map(
-      (folder, index) => new MariadbServer(folder, index + 1, binaries.server, options, runAs),
-    );
-    await Promise.all(servers.map((server) => server.start()));
-    return servers;
-  } catch (error) {
-    await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
-    throw error;
-  }
-}
-
-/** One running MariaDB. `stop` is for good; `crash` and `start` again keep folder and port. */
-export class MariadbServer {
-  readonly folder: string;
-  readonly serverId: number;
-  readonly #program: string;
-  readonly #options: MariadbOptions;
-  readonly #runAs: RunAs | undefined;
-  #port = 0;
-  #process: GuardedProcess | undefined;
-
-  constructor(
-    folder: string,
-    serverId: number,
-    program: string,
-    options: MariadbOptions,
-    runAs: RunAs | undefined,
-  ) {
-    this.folder = folder;
-    this.serverId = serverId;
-    this.#program = program;
-    this.#options = options;
-    this.#runAs = runAs;
-  }
-
-  get port(): number {
-    return this.#port;
-  }
-
-  get processId(): number {
-    return this.#process?.processId ?? 0;
-  }
-
-  url(database = 'mysql', user = 'root'): string {
-    return `mysql://${user}@127.0.0.1:${this.#port}/${database}`;
-  }
-
-  /** Starts it, on the same port as before if it ran before; resolves when it takes connections. */
-  async start(): Promise<void> {
-    const mayChoosePort = this.#port === 0;
-    for (let attempt = 1; ; attempt++) {
-      if (mayChoosePort) this.#port = await freePort();
-      const failure = await this.#launch();
-      if (failure === undefined) return;
-      if (!mayChoosePort || !/already in use/i.test(failure) || attempt === 5)
-        throw new OperatingError('internal', `MariaDB did not start: ${failure}`);
-    }
-  }
-
-  /** Ends it at once, as a power cut would; the folder stays and `start` recovers it. */
-  async crash(): Promise<void> {
-    await this.#process?.end('SIGKILL');
-  }
-
-  /** Freezes it; everyone who talks to it waits. */
-  freeze(): void {
-    this.#process?.signal('SIGSTOP');
-  }
-
-  thaw(): void {
-    this.#process?.signal('SIGCONT');
-  }
-
-  /** Ends it at once and removes its folder. */
-  async stop(): Promise<void> {
-    await this.crash();
-    await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
-  }
-
-  /** The end of the server's own log. */
-  async log(): Promise<string> {
-    return (await readFile(join(this.folder, 'server.log'), 'utf8').catch(() => '')).slice(-4000);
-  }
-
-  /** Returns why it did not start, or undefined. */
-  async #launch(): Promise<string | undefined> {
-    const settings = Object.entries({ ...SETTINGS, ...this.#options.settings });
-    this.#process = await GuardedProcess.start(
-      [
-        this.#program,
-        '--no-defaults',
-        `--datadir=${join(this.folder, 'data')}`,
-        `--socket=${join(this.folder, 'socket')}`,
-        `--pid-file=${join(this.folder, 'pid')}`,
-        // A server that starts removes other servers' temporary tables from a folder that they share.
-        `--tmpdir=${this.folder}`,
-        `--port=${this.#port}`,
-        `--server-id=${this.serverId}`,
-        `--gtid-domain-id=${this.serverId}`,
-        ...settings.map(([name, value]) => `--${name}=${value}`),
-      ],
-      { folder: this.folder, logFile: 'server.log', signal: 'KILL', runAs: this.#runAs },
-    );
-    return this.#untilReady(this.#process);
-  }
-
-  async #untilReady(started: GuardedProcess): Promise<string | undefined> {
-    const deadline = Date.now() + 60_000;
-    while (Date.now() < deadline) {
-      const log = await this.log();
-      if (started.hasEnded) return log.trim() || 'it ended without a word';
-      if (log.includes('ready for connections')) return undefined;
-      await sleep(10);
-    }
-    await this.crash();
-    return `it was not ready within 60 s: ${(await this.log()).trim()}`;
-  }
+  const installation: MysqlInstallation = {
+    title: 'MariaDB',
+    command: [binaries.server, '--no-defaults'],
+    settings: (serverId) => ({
+      'gtid-domain-id': String(serverId),
+      'gtid-strict-mode': '1',
+      'collation-server': 'utf8mb4_general_ci',
+      'innodb-log-file-size': '96M',
+    }),
+    initialize: (folder, runAs) => initialize(folder, binaries.install, runAs),
+  };
+  return startMysqlServers(installation, options);
 }
 
 const run = promisify(execFile);
-
-async function makeFolder(runAs: RunAs | undefined): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'ringferry-my-'));
-  await chmod(folder, 0o711);
-  if (runAs !== undefined) await chown(folder, runAs.uid, runAs.gid);
-  return folder;
-}
 
 async function initialize(folder: string, program: string, runAs: RunAs | undefined): Promise<void> {
   const args = [
@@ -206,10 +61,4 @@ async function initialize(folder: string, program: string, runAs: RunAs | undefi
       });
     },
   );
-}
-
-/** A copied installation is the same as a fresh one and takes a tenth of the time. */
-async function copyInstallation(from: string, to: string, runAs: RunAs | undefined): Promise<void> {
-  if (process.platform === 'win32') return cp(join(from, 'data'), join(to, 'data'), { recursive: true });
-  await run('cp', ['-R', join(from, 'data'), to], { ...runAs, cwd: to });
 }

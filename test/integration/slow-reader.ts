@@ -44,7 +44,8 @@ export async function testSlowReaders(
     shards: { a, b },
     tables: { kept: { key: 'owner' } },
     facts: protocol === 'mysql' ? { local_infile: true } : {},
-    config: { limits: { max_merge_rows: 1000 } },
+    // Its process is looked at: workers would be others.
+    config: { limits: { max_merge_rows: 1000 }, workers: 1 },
   });
   await proxy.start();
   const url = proxy.url(engine.database, ROLE[protocol], protocol);

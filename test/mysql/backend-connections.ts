@@ -1,10 +1,10 @@
 import { connectMysqlBackend } from '../../src/mysql/backend.js';
 import type { Backend, BackendTarget } from '../../src/pool/backend.js';
-import { type MariadbServer, startMariadb } from '../mariadb.js';
+import { type MysqlServer, startMariadb } from '../mariadb.js';
 
 /** One real server for the tests of a file, and the backends that they connect to it. */
 
-export const servers: MariadbServer[] = [];
+export const servers: MysqlServer[] = [];
 const open: Backend[] = [];
 const ends: (() => Promise<void>)[] = [];
 

@@ -7,7 +7,7 @@ import { encodePacket } from '../../src/mysql/packets.js';
 import { Writer } from '../../src/mysql/wire.js';
 import { lastFirst } from '../cluster.js';
 import { startRingferry } from '../integration/harness.js';
-import { type MariadbServer, runMysql, startMariadb } from '../mariadb.js';
+import { type MysqlServer, runMysql, startMariadb } from '../mariadb.js';
 import { bulk, DEFAULT, IGNORE, prepareAndBulk } from './bulk-commands.js';
 import { type Command, conversation } from './conversation.js';
 import { CAPABILITIES, RawClient } from './raw-client.js';
@@ -15,7 +15,7 @@ import { CAPABILITIES, RawClient } from './raw-client.js';
 const atEnd = lastFirst(after);
 const [a] = await startMariadb(atEnd, { count: 1 });
 await runMysql(a!.url(''), 'CREATE DATABASE shop');
-const start = (mode: string, shards: Record<string, MariadbServer>) =>
+const start = (mode: string, shards: Record<string, MysqlServer>) =>
   startRingferry(atEnd, { engine: 'mysql', shards, pool: { mode } });
 const doors = {
   transaction: await start('transaction', { a: a! }),

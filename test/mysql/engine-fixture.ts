@@ -8,12 +8,12 @@ import { ensureLedger } from '../../src/mysql/ledger.js';
 import { openSourceSnapshot } from '../../src/mysql/source-snapshot.js';
 import type { Range } from '../../src/topology/ring.js';
 import type { After } from '../cluster.js';
-import type { MariadbServer } from '../mariadb.js';
+import type { MysqlServer } from '../mariadb.js';
 import { HALF, keyspaceOf, sql, startShards, tasksOf, texts } from './shard-fixture.js';
 
 /** Two servers in one test file; every test has a database of its own on them. */
 export interface Pair {
-  readonly servers: readonly [MariadbServer, MariadbServer];
+  readonly servers: readonly [MysqlServer, MysqlServer];
   readonly sessions: EngineSessions;
   readonly log: string[];
   /** A new database on each server: the shards `a` and `d`. */

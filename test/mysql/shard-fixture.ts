@@ -7,7 +7,7 @@ import type { Keyspace, KeyType, Table } from '../../src/topology/keyspace.js';
 import type { Range } from '../../src/topology/ring.js';
 import { TOKEN_MAX, TOKEN_MIN } from '../../src/topology/token.js';
 import type { After } from '../cluster.js';
-import { type MariadbServer, runMysql, startMariadb } from '../mariadb.js';
+import { type MysqlServer, runMysql, startMariadb } from '../mariadb.js';
 
 /** Roughly half of all tokens, in pieces. */
 export const HALF: readonly Range[] = [
@@ -19,7 +19,7 @@ export const WHOLE: readonly Range[] = [{ low: TOKEN_MIN, high: TOKEN_MAX }];
 
 /** Servers of one test file; every test has a database of its own name on each: the shards `a`, `b` … */
 export interface Shards {
-  readonly servers: readonly MariadbServer[];
+  readonly servers: readonly MysqlServer[];
   databases(name: string): Promise<ShardAddress[]>;
 }
 
