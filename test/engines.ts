@@ -2,8 +2,10 @@ import mysql from 'mysql2/promise';
 import pg from 'pg';
 import type { DemoEngine } from '../src/demo/engine.js';
 import { MARIADB } from '../src/demo/mariadb-engine.js';
+import { startMysqlServers } from '../src/demo/mysql-server.js';
 import { POSTGRES } from '../src/demo/postgres-engine.js';
 import { type After, runSql, startPostgres } from './cluster.js';
+import { GENUINE_MYSQL, startGenuineMysql } from './genuine-mysql.js';
 import { runMysql, startMariadb } from './mariadb.js';
 
 /** A server that a test may end, freeze, and start again. */
@@ -116,6 +118,31 @@ export const MARIADB_TESTS: TestEngine = {
     await runMysql(url, `XA ROLLBACK ${xidOf(gid)}`);
   },
   lostConnection: /ECONNREFUSED|ECONNRESET|EPIPE|PROTOCOL_CONNECTION_LOST|closed state|ER_SERVER_SHUTDOWN/,
+};
+
+/** A MySQL of today; ask `noGenuineMysql` first whether there is one. */
+export const MYSQL_TESTS: TestEngine = {
+  ...MARIADB_TESTS,
+  name: 'MySQL',
+  demo: {
+    ...MARIADB,
+    title: 'MySQL',
+    start: (count) => startMysqlServers(GENUINE_MYSQL, { count }),
+    makeDatabase: async (server) => {
+      // As MariaDB's utf8mb4_nopad_bin: byte by byte.
+      const collation = 'CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin';
+      await runMysql(server.url('mysql'), `CREATE DATABASE shop ${collation}`);
+    },
+    version: async (server) => {
+      const [row] = await runMysql(server.url('mysql'), 'SELECT version() AS version');
+      return `MySQL ${String(row!['version'])}`;
+    },
+  },
+  start: async (after, count) => {
+    const servers = await startGenuineMysql(after, { count });
+    await Promise.all(servers.map((server) => MYSQL_TESTS.demo.makeDatabase(server)));
+    return servers;
+  },
 };
 
 /** Both parts of an xid take 64 bytes (MariaDB manual, XA Transactions). */

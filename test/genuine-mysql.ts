@@ -21,7 +21,7 @@ export const noGenuineMysql = existsSync(FETCHED)
   : 'no genuine MySQL could be fetched (scripts/genuine-mysql.js)';
 
 /** Runs with the loader and the libraries that came with it. */
-const INSTALLATION: MysqlInstallation = {
+export const GENUINE_MYSQL: MysqlInstallation = {
   title: 'MySQL',
   command: [
     join(FETCHED, 'usr/lib64/ld-linux-x86-64.so.2'),
@@ -43,7 +43,7 @@ const INSTALLATION: MysqlInstallation = {
       "CREATE USER root@'%' IDENTIFIED BY '';\nGRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;\n",
       { mode: 0o644 },
     );
-    const [program, ...args] = INSTALLATION.command;
+    const [program, ...args] = GENUINE_MYSQL.command;
     await run(
       program,
       [...args, '--initialize-insecure', `--datadir=${join(folder, 'data')}`, `--init-file=${root}`],
@@ -57,7 +57,7 @@ export async function startGenuineMysql(
   after: After,
   options: Partial<MysqlServersOptions> = {},
 ): Promise<MysqlServer[]> {
-  const servers = await startMysqlServers(INSTALLATION, { count: 1, ...options });
+  const servers = await startMysqlServers(GENUINE_MYSQL, { count: 1, ...options });
   after(async () => {
     await Promise.all(servers.map((server) => server.stop()));
   });
