@@ -27,6 +27,8 @@ export interface Flavor {
   readonly logNamesColumns: boolean;
   /** Sessions can switch CHECK constraints off. */
   readonly hasCheckSwitch: boolean;
+  /** Each statement that does not ask for messages clears them (MySQL 5.7); else only those that use a table do. */
+  readonly forgetsMessages: boolean;
   /** Where information_schema lists InnoDB's tables. */
   readonly innodbTables: string;
   /** The log position of everything that this connection has committed. */
@@ -70,6 +72,7 @@ export function flavorOf(serverVersion: string): Flavor {
     logsPrepared: number >= (isMariadb ? 100_500 : 50_707),
     logNamesColumns: number >= (isMariadb ? 100_500 : 80_001),
     hasCheckSwitch: isMariadb && number >= 100_201,
+    forgetsMessages: !isMariadb && number >= 50_700,
     innodbTables: !isMariadb && major >= 8 ? 'innodb_tables' : 'innodb_sys_tables',
     positionSql: isMariadb ? MARIADB_POSITION : MYSQL_POSITION,
   };
