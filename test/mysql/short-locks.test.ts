@@ -17,7 +17,7 @@ test('a transaction that has read the table and now writes it is not failed for 
   await writer.query('SELECT * FROM customers');
   const trigger = 'CREATE OR REPLACE TRIGGER watch BEFORE INSERT ON customers FOR EACH ROW SET @seen = 1';
   const made = sessions
-    .use(shard!, (session) => withShortLocks(session, () => session.run(trigger)))
+    .use(shard!, (session) => withShortLocks(session, 'customers', () => session.run(trigger)))
     .then(() => {
       isDone = true;
     });
