@@ -1,3 +1,5 @@
+import { MARIADB_NEEDS, MYSQL_NEEDS, type ServerNeeds } from './server-needs.js';
+
 /** What a server says about itself in its greeting, and what follows from it. */
 export interface Flavor {
   readonly isMariadb: boolean;
@@ -37,6 +39,8 @@ export interface Flavor {
   readonly canReplaceTriggers: boolean;
   /** Makes one SELECT end after so many milliseconds, also when it waits for a lock. */
   readonly limitedSelect: (select: string, limitMs: number) => string;
+  /** For a migration. */
+  readonly needs: ServerNeeds;
   /** Where information_schema lists InnoDB's tables. */
   readonly innodbTables: string;
   /** The log position of everything that this connection has committed. */
@@ -85,6 +89,7 @@ export function flavorOf(serverVersion: string): Flavor {
     hasSequences: isMariadb && number >= 100_300,
     canReplaceTriggers: isMariadb && number >= 100_104,
     limitedSelect: isMariadb ? limitedByMariadb : limitedByMysql,
+    needs: isMariadb ? MARIADB_NEEDS : MYSQL_NEEDS,
     innodbTables: !isMariadb && major >= 8 ? 'innodb_tables' : 'innodb_sys_tables',
     positionSql: isMariadb ? MARIADB_POSITION : MYSQL_POSITION,
   };
