@@ -61,6 +61,56 @@ Acquire::Languages "none";
     const run = spawnSync('dpkg-deb', ['-x', join(archives, name), join(apt, 'root')], { encoding: 'utf8' });
     if (run.status !== 0) return `dpkg-deb failed: ${run.stderr || run.error?.message}`;
   }
-  renameSync(join(apt, 'root'), FOLDER);
-  return undefined;
+  const failure = initialize(join(apt, 'root'));
+  if (failure === undefined) renameSync(join(apt, 'root'), FOLDER);
+  return failure;
+}
+
+/** A data folder that servers begin as copies of. From 9.6 on MD5(), in which tokens are computed, is a component. */
+function initialize(root) {
+  const data = join(root, 'data');
+  const setUp = join(root, 'set-up.sql');
+  writeFileSync(
+    setUp,
+    `CREATE USER root@'%' IDENTIFIED BY '';
+GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;
+INSTALL COMPONENT 'file://component_classic_hashing';
+SHUTDOWN;
+`,
+  );
+  const [program, ...args] = commandIn(root);
+  const common = [...args, `--datadir=${data}`, ...(process.getuid?.() === 0 ? ['--user=root'] : [])];
+  for (const options of [
+    ['--initialize-insecure'],
+    [`--init-file=${setUp}`, '--skip-networking', '--mysqlx=0', `--socket=${join(root, 'socket')}`],
+  ]) {
+    const run = spawnSync(program, [...common, ...options], { encoding: 'utf8', timeout: 120_000 });
+    if (run.status !== 0) return `mysqld ${options[0]} failed: ${run.stderr || run.error?.message}`;
+  }
+  // Each server makes an own one: its name is in it. Whoever runs the servers reads the rest.
+  rmSync(join(data, 'auto.cnf'), { force: true });
+  const chmod = spawnSync('chmod', ['-R', 'a+rX', data], { encoding: 'utf8' });
+  return chmod.status === 0 ? undefined : `chmod failed: ${chmod.stderr}`;
+}
+
+/** Starts the server that was fetched to `root`, with the loader and the libraries that came with it. */
+function commandIn(root) {
+  const libraries = join(root, 'usr/lib/x86_64-linux-gnu');
+  return [
+    join(root, 'usr/lib64/ld-linux-x86-64.so.2'),
+    '--library-path',
+    `${libraries}:${libraries}/mysql/private`,
+    join(root, 'usr/sbin/mysqld'),
+    '--no-defaults',
+    `--basedir=${join(root, 'usr')}`,
+    `--lc-messages-dir=${join(root, 'usr/share/mysql')}`,
+    `--character-sets-dir=${join(root, 'usr/share/mysql/charsets')}`,
+    `--plugin-dir=${join(root, 'usr/lib/mysql/plugin')}`,
+    '--secure-file-priv=',
+  ];
+}
+
+/** The server's command, to which options may be added, and the data folder to copy; undefined when it was not fetched. */
+export function genuineMysql() {
+  return existsSync(FOLDER) ? { command: commandIn(FOLDER), data: join(FOLDER, 'data') } : undefined;
 }

@@ -78,7 +78,8 @@ export class ApplyInbox {
         this.#statement(event.sql, event.schema);
         break;
       case 'end':
-        this.#end(true);
+        if (event.isOnePhase === true && this.#group?.kind === 'prepared') this.#decideAtOnce(this.#group);
+        else this.#end(true);
     }
   }
 
@@ -176,6 +177,13 @@ export class ApplyInbox {
     this.#position = this.#position.with(group.gtid);
     if (group.kind !== 'prepared' && group.hasSteps) this.#queue.addCommit(this.#progress());
     else this.#queue.addPassed(this.#progress());
+  }
+
+  /** Both halves in one group of the log, under one GTID. */
+  #decideAtOnce(group: Group): void {
+    const isLeftOut = group.isLeftOut || this.#options.start.position.holds(group.gtid);
+    this.#group = { ...group, kind: 'decided', isLeftOut };
+    this.#end(true);
   }
 
   /** Applied at the place of its decision: only then did the source's other transactions see it. */

@@ -37,7 +37,11 @@ export type LogEvent =
       readonly images: readonly RowImage[];
     }
   | { readonly type: 'query'; readonly sql: string; readonly schema: string }
-  | { readonly type: 'end' };
+  | {
+      readonly type: 'end';
+      /** Of an XA transaction that stands in the log like a prepared one, but was committed at once (XA COMMIT … ONE PHASE). */
+      readonly isOnePhase?: boolean;
+    };
 
 /** A change of a table map's columns, so that their values come as the bytes that the log holds: see `takeRaw`. */
 interface MutableColumn {
@@ -67,6 +71,7 @@ export interface ZongjiEvent {
   getEventName(): string;
   /** MySQL: `uuid:number`, perhaps with a tag between. */
   readonly gtid?: string;
+  readonly onePhase?: boolean;
   readonly domainId?: number;
   readonly serverId?: number;
   readonly seqNo?: number | string;
@@ -106,36 +111,60 @@ export function translate(event: ZongjiEvent, known: KnownTables): LogEvent | un
     case 'query':
       return { type: 'query', sql: event.query ?? '', schema: event.schema ?? '' };
     case 'xid':
-    case 'xaprepare':
       return { type: 'end' };
-    case 'partialupdaterows':
-    case 'transactionpayload':
-    case 'anonymousgtid':
-      throw new OperatingError(
-        'migration',
-        `the log holds a ${event.getEventName()} event, which is not supported`,
-      );
+    case 'xaprepare':
+      return { type: 'end', ...(event.onePhase === true ? { isOnePhase: true } : {}) };
     default:
+      refuseUnreadable(event.getEventName());
       return undefined;
   }
 }
 
-export function mysqlGtidOf({ gtid }: ZongjiEvent): MysqlGtid {
-  const match = /^([0-9a-f-]{36}):(\d+)$/i.exec(gtid ?? '');
-  if (match === null)
-    throw new OperatingError('migration', `the log holds the GTID ${gtid}, which is not supported`, {
-      hint: 'do not use GTIDs with tags (gtid_next = AUTOMATIC:tag) while rows move',
-    });
-  return { uuid: match[1]!.toLowerCase(), sequence: BigInt(match[2]!) };
+/** Events that hold changes which we cannot read: what they are, and what keeps the server from writing them. */
+const UNREADABLE: Readonly<Record<string, readonly [what: string, remedy: string]>> = {
+  transactionpayload: [
+    'a compressed transaction (TRANSACTION_PAYLOAD_EVENT)',
+    'set binlog_transaction_compression = OFF, globally and in every session',
+  ],
+  partialupdaterows: [
+    'a change of parts of a JSON value (PARTIAL_UPDATE_ROWS_EVENT)',
+    "set binlog_row_value_options = '', globally and in every session",
+  ],
+  anonymousgtid: [
+    'a transaction without a GTID (ANONYMOUS_GTID_LOG_EVENT)',
+    'set gtid_mode = ON and enforce_gtid_consistency = ON',
+  ],
+};
+
+function refuseUnreadable(eventName: string): void {
+  const [what, remedy] = UNREADABLE[eventName] ?? [];
+  if (what === undefined) return;
+  throw new OperatingError('migration', `the log holds ${what}, which is not supported`, {
+    hint: `${remedy}, abort the migration and start it again`,
+  });
 }
 
-/** BEGIN and its rows, or one statement by itself. */
+export function mysqlGtidOf({ gtid }: ZongjiEvent): MysqlGtid {
+  const match = /^([0-9a-f-]{36}(?::[a-z_][a-z0-9_]*)?):(\d+)$/i.exec(gtid ?? '');
+  if (match === null)
+    throw new OperatingError('migration', `the log holds the GTID ${gtid}, which is not one`);
+  return { source: match[1]!.toLowerCase(), sequence: BigInt(match[2]!) };
+}
+
+/** As the server itself writes it: `X'…',X'…',7`, which is what `xidText` makes. */
+const XA = /^XA (START|COMMIT|ROLLBACK) (X'[0-9a-f]*',X'[0-9a-f]*',\d+)$/i;
+
+/** BEGIN and its rows, or XA START and its; the decision of a prepared transaction; or one statement by itself. */
 export function mysqlBegin(gtid: MysqlGtid, behind: LogEvent): LogEvent[] {
   const sql = behind.type === 'query' ? behind.sql.trim() : '';
-  if (/^XA\b/i.test(sql))
-    throw new OperatingError('migration', `the log holds a transaction in two phases (XA) of MySQL: ${sql}`, {
-      hint: 'use no XA transactions while rows move from a MySQL server',
-    });
+  if (/^XA\b/i.test(sql)) {
+    const [, verb, xid] = XA.exec(sql) ?? [];
+    if (verb === undefined)
+      throw new OperatingError('migration', `the log holds an XA statement that cannot be read: ${sql}`);
+    return verb.toUpperCase() === 'START'
+      ? [{ type: 'begin', gtid, kind: 'prepared', xid }]
+      : [{ type: 'begin', gtid, kind: 'decided', xid }, behind];
+  }
   const isOrdinary = behind.type !== 'query' || /^BEGIN\b/i.test(sql);
   const begin: LogEvent = { type: 'begin', gtid, kind: isOrdinary ? 'ordinary' : 'single', xid: undefined };
   return /^BEGIN\b/i.test(sql) ? [begin] : [begin, behind];

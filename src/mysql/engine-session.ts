@@ -15,7 +15,7 @@ const CLOSE_TIMEOUT_MS = 1_000;
 export const LOCK_WAIT_SECONDS = 86_400;
 
 /** Everything that could change how values are written or read, or end our sessions in the middle of long work: one statement. */
-function fixedSettings({ names }: Flavor): string {
+function fixedSettings({ names, cachesTableFacts }: Flavor): string {
   const settings: Readonly<Record<string, string>> = {
     time_zone: `'+00:00'`,
     // What a row holds may be older than today's rules: invalid dates and zeros are carried as they are.
@@ -31,6 +31,7 @@ function fixedSettings({ names }: Flavor): string {
     sql_safe_updates: '0',
     sql_select_limit: 'DEFAULT',
     lock_wait_timeout: String(LOCK_WAIT_SECONDS),
+    ...(cachesTableFacts ? { information_schema_stats_expiry: '0' } : {}),
     ...(names.timeLimit === undefined ? {} : { [names.timeLimit]: '0' }),
   };
   const list = Object.entries(settings).map(([name, value]) => `SESSION ${name} = ${value}`);

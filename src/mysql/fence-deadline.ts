@@ -1,8 +1,10 @@
 import { OperatingError } from '../lib/errors.js';
 import type { ShardAddress } from '../migration/engine.js';
 import { errnoOf } from './engine-session.js';
+import type { Flavor } from './flavor.js';
 
-const KILLED = [1317, 1969];
+/** Query killed; statement timeout of MariaDB, of MySQL. */
+const KILLED = [1317, 1969, 3024];
 
 /** How long raising a fence may take: statements wait meanwhile. */
 export class FenceDeadline {
@@ -25,9 +27,9 @@ export class FenceDeadline {
   }
 
   /** Makes a SELECT end at the deadline; a server that counts in whole seconds would be too late. */
-  limited(select: string): string {
+  limited({ limitedSelect }: Flavor, select: string): string {
     if (this.isOver) throw this.passed();
-    return `SET STATEMENT max_statement_time = ${(this.remainingMs / 1_000).toFixed(3)} FOR ${select}`;
+    return limitedSelect(select, this.remainingMs);
   }
 
   /** What an error of such a SELECT means. */

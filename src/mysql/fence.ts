@@ -15,15 +15,14 @@ import {
 import { type EngineSession, errnoOf } from './engine-session.js';
 import type { EngineSessions } from './engine-sessions.js';
 import { FenceDeadline } from './fence-deadline.js';
+import { type FenceFlag, fenceFlagOf, tableExists } from './fence-flag.js';
 import { PREPARED_SQL, preparedOf, preparedTransactions } from './prepared-transactions.js';
 import { selectionSql } from './selection.js';
 import { withShortLocks } from './short-locks.js';
 
 /**
  * The fence: the database itself refuses writes of the moving rows, whoever sends them. Triggers on each table, for rows in
- * the ranges, first lock the fence's row in shared mode until their transaction ends, then read the flag, which is a
- * sequence's value: sequences are outside of snapshots and transactions, so an old REPEATABLE READ sees it too, and nobody
- * who has read it keeps it from being set back.
+ * the ranges, first lock the fence's row in shared mode until their transaction ends, then look at the flag (`FenceFlag`).
  *
  *     writer   shared lock of the row ── flag down ── writes ── commit (lock goes)
  *     raiser        exclusive lock: waits for writers inside, newcomers wait ── flag up ── unlock: they are refused
@@ -42,42 +41,35 @@ const DEADLOCK = 1213;
 /** Servers note in hundredths of a second when a trigger was made. */
 const TRIGGER_TIME_MS = 25;
 
-function flagName(migration: string): string {
-  return `${namePrefix(migration)}flag`;
-}
-
-function changesRow(migration: string): string {
-  return `${migration} flag`;
-}
-
 /** Makes row, flag and triggers; nothing is refused yet. Triggers wait for transactions that have used the tables before. */
 export async function prepareFence(
   session: EngineSession,
   migration: string,
   tasks: readonly CopyTask[],
 ): Promise<void> {
-  if (!(await fencesExist(session)))
+  if (!(await tableExists(session, FENCES_TABLE)))
     await session.run(
       `CREATE TABLE IF NOT EXISTS ${quoteName(FENCES_TABLE)} (name VARCHAR(64) NOT NULL PRIMARY KEY, changes BIGINT NOT NULL DEFAULT 0) ENGINE = InnoDB DEFAULT CHARACTER SET ascii COLLATE ascii_bin`,
     );
   await session.run(`INSERT IGNORE INTO ${quoteName(FENCES_TABLE)} (name) VALUES (?)`, [migration]);
-  await session.run(
-    `CREATE SEQUENCE IF NOT EXISTS ${quoteName(flagName(migration))} START 0 MINVALUE 0 INCREMENT 1 NOCACHE ENGINE = InnoDB`,
-  );
+  const flag = fenceFlagOf(session.flavor);
+  await flag.make(session, migration);
   const installed = await readTriggers(session, migration);
   // One that is there for the same rows stays, also while the fence is up.
   const missing = mergeTasks(tasks)
     .flatMap((task) => EVENTS.map((event) => ({ task, event })))
     .filter(
       ({ task, event }) =>
-        installed.get(fenceTriggerName(migration, task.table, event))?.includes(mark(task)) !== true,
+        installed.get(fenceTriggerName(migration, task.table, event))?.body.includes(mark(task)) !== true,
     );
   if (missing.length === 0) return;
+  const sleepingSql = flag.sleepingSql?.(migration);
+  if (sleepingSql !== undefined) {
+    for (const { task, event } of missing) await installTrigger(session, migration, task, event, sleepingSql);
+    await sleep(TRIGGER_TIME_MS);
+  }
   for (const { task, event } of missing)
-    await installTrigger(session, migration, task, event, sleepingBodySql(migration));
-  await sleep(TRIGGER_TIME_MS);
-  for (const { task, event } of missing)
-    await installTrigger(session, migration, task, event, bodySql(migration, task, event));
+    await installTrigger(session, migration, task, event, bodySql(flag, migration, task, event));
 }
 
 async function installTrigger(
@@ -87,25 +79,13 @@ async function installTrigger(
   event: (typeof EVENTS)[number],
   body: string,
 ): Promise<void> {
-  const name = fenceTriggerName(migration, task.table, event);
-  await withShortLocks(session, () =>
-    session.run(
-      `CREATE OR REPLACE TRIGGER ${quoteName(name)} AFTER ${event.toUpperCase()} ON ${quoteTable(task.table)} FOR EACH ROW ${body}`,
-    ),
-  );
-}
-
-/**
- * What stands first: it names all that the fence reads, and reads nothing. A server prepares a statement anew only if its
- * triggers are younger than it, and a trigger counts as made when its CREATE began: one that was prepared while CREATE ran
- * does not open what the trigger reads, and would fail with "table doesn't exist". When the body that reads replaces this
- * one, all of those are older, and what is prepared meanwhile opens everything.
- */
-function sleepingBodySql(migration: string): string {
-  return `IF FALSE THEN
-    SET @ringferry_unused = (SELECT name FROM ${quoteName(FENCES_TABLE)} LIMIT 1 LOCK IN SHARE MODE);
-    SET @ringferry_unused = (SELECT next_not_cached_value FROM ${quoteName(flagName(migration))});
-  END IF`;
+  const name = quoteName(fenceTriggerName(migration, task.table, event));
+  const made = `TRIGGER ${name} AFTER ${event.toUpperCase()} ON ${quoteTable(task.table)} FOR EACH ROW ${body}`;
+  await withShortLocks(session, task.table.name, async () => {
+    if (session.flavor.canReplaceTriggers) return session.run(`CREATE OR REPLACE ${made}`);
+    await session.run(`DROP TRIGGER IF EXISTS ${name}`);
+    return session.run(`CREATE ${made}`);
+  });
 }
 
 /** Tells whether an installed trigger is for the same rows. */
@@ -113,18 +93,15 @@ function mark(task: CopyTask): string {
   return `rows ${createHash('md5').update(selectionSql(task)).digest('hex')}`;
 }
 
-/** SET and not SELECT … INTO, whose row MariaDB would count among the affected rows of a bulk execution. */
-function bodySql(migration: string, task: CopyTask, event: (typeof EVENTS)[number]): string {
+function bodySql(flag: FenceFlag, migration: string, task: CopyTask, event: (typeof EVENTS)[number]): string {
   const rows = { insert: ['NEW.'], update: ['OLD.', 'NEW.'], delete: ['OLD.'] }[event];
   const message = `rows of ${task.table.name} are moving to another shard (migration ${migration}): try again, through ringferry`;
   return `BEGIN
   /* ${mark(task)} */
-  DECLARE ringferry_name VARCHAR(64);
-  DECLARE ringferry_is_up INT DEFAULT 1;
+  ${flag.declareSql}
   IF @ringferry_applier IS NULL AND (${rows.map((row) => selectionSql(task, row)).join(' OR ')}) THEN
-    SET ringferry_name = (SELECT name FROM ${quoteName(FENCES_TABLE)} WHERE name = ${quoteText(migration)} LOCK IN SHARE MODE);
-    SET ringferry_is_up = (SELECT next_not_cached_value % 2 FROM ${quoteName(flagName(migration))});
-    IF ringferry_name IS NULL OR ringferry_is_up IS NULL OR ringferry_is_up <> 0 THEN
+    ${flag.lookSql(migration)}
+    IF ringferry_is_up IS NULL OR ringferry_is_up <> 0 THEN
       SIGNAL SQLSTATE '40001' SET MESSAGE_TEXT = ${quoteText(message.slice(0, 128))};
     END IF;
   END IF;
@@ -196,7 +173,7 @@ async function shut(
 }
 
 async function takeBack(sessions: EngineSessions, address: ShardAddress, migration: string): Promise<void> {
-  await sessions.use(address, (other) => setFlag(other, migration, 0)).catch(() => {});
+  await sessions.use(address, (other) => lowerFlag(other, migration)).catch(() => {});
 }
 
 /** Also when it was never prepared. */
@@ -206,7 +183,7 @@ export async function lowerFence(
   migration: string,
 ): Promise<void> {
   await sessions.use(address, async (session) => {
-    if (await flagExists(session, migration)) await setFlag(session, migration, 0);
+    if (await fenceFlagOf(session.flavor).exists(session, migration)) await lowerFlag(session, migration);
   });
 }
 
@@ -218,7 +195,7 @@ async function keepTablesFromChange(
 ): Promise<void> {
   const reads = mergeTasks(tasks).map(({ table }) => `SELECT 1 FROM ${quoteTable(table)} WHERE FALSE`);
   const statements = ['START TRANSACTION READ ONLY'];
-  if (reads.length > 0) statements.push(deadline.limited(reads.join(' UNION ALL ')));
+  if (reads.length > 0) statements.push(deadline.limited(guard.flavor, reads.join(' UNION ALL ')));
   try {
     await guard.runAll(statements);
   } catch (error) {
@@ -246,8 +223,8 @@ async function lockOut(session: EngineSession, migration: string, deadline: Fenc
     try {
       const [, locked, flag] = await session.rowsOfAll([
         'START TRANSACTION',
-        deadline.limited(lock),
-        flagSql(migration),
+        deadline.limited(session.flavor, lock),
+        fenceFlagOf(session.flavor).valueSql(migration),
       ]);
       const value = flag?.[0]?.[0];
       if (locked?.length === 1 && value !== undefined && value !== null) return BigInt(value);
@@ -274,35 +251,22 @@ async function outlastPrepared(
   }
 }
 
-/** The sequence's next value is odd while the fence is up. */
-function flagSql(migration: string): string {
-  return `SELECT next_not_cached_value FROM ${quoteName(flagName(migration))}`;
-}
-
-/** Brings the sequence from `value` to the flag. Sequences need not reach the disk at once: the commit behind it brings the change there. */
-function setFlagSql(migration: string, value: bigint, flag: 0 | 1): string[] {
-  const isSet = value % 2n === BigInt(flag);
-  return [
-    ...(isSet ? [] : [`SELECT SETVAL(${quoteName(flagName(migration))}, ${value + 1n}, FALSE)`]),
-    // A row that no trigger locks.
-    `INSERT INTO ${quoteName(FENCES_TABLE)} VALUES (${quoteText(changesRow(migration))}, 1) ON DUPLICATE KEY UPDATE changes = changes + 1`,
-  ];
-}
-
 /** Ends the transaction of `lockOut` with the flag up; returns who was prepared then. */
 async function raiseFlag(session: EngineSession, migration: string, value: bigint): Promise<Set<string>> {
   try {
-    const results = await session.rowsOfAll([...setFlagSql(migration, value, 1), 'COMMIT', PREPARED_SQL]);
+    const raising = fenceFlagOf(session.flavor).setSql(migration, value, true);
+    const results = await session.rowsOfAll([...raising, 'COMMIT', PREPARED_SQL]);
     return preparedOf(session, results.at(-1)!);
   } catch (error) {
     throw notSet(session, error);
   }
 }
 
-async function setFlag(session: EngineSession, migration: string, flag: 0 | 1): Promise<void> {
+async function lowerFlag(session: EngineSession, migration: string): Promise<void> {
+  const flag = fenceFlagOf(session.flavor);
   try {
-    const value = BigInt((await session.value(flagSql(migration))) ?? 0);
-    await session.rowsOfAll(setFlagSql(migration, value, flag));
+    const value = BigInt((await session.value(flag.valueSql(migration))) ?? 0);
+    await session.rowsOfAll(flag.setSql(migration, value, false));
   } catch (error) {
     throw notSet(session, error);
   }
@@ -318,8 +282,8 @@ function notSet(session: EngineSession, error: unknown): OperatingError {
 }
 
 async function checkUp(session: EngineSession, migration: string): Promise<void> {
-  const flag = await session.value(`SELECT next_not_cached_value % 2 FROM ${quoteName(flagName(migration))}`);
-  if (flag !== '1')
+  const isUp = await session.value(fenceFlagOf(session.flavor).isUpSql(migration));
+  if (isUp !== '1')
     throw new OperatingError('migration', `shard ${session.address.shard}: the fence is not up any more`);
 }
 
@@ -332,11 +296,11 @@ async function checkInstalled(
   const installed = await readTriggers(session, migration);
   const missing = mergeTasks(tasks).find((task) =>
     EVENTS.some((event) => {
-      const body = installed.get(fenceTriggerName(migration, task.table, event));
-      return body === undefined || !body.includes(mark(task));
+      const trigger = installed.get(fenceTriggerName(migration, task.table, event));
+      return trigger === undefined || !trigger.body.includes(mark(task));
     }),
   );
-  if (missing === undefined && (await flagExists(session, migration))) return;
+  if (missing === undefined && (await fenceFlagOf(session.flavor).exists(session, migration))) return;
   throw notFenced(session, missing === undefined ? FENCES_TABLE : tableKey(missing.table));
 }
 
@@ -346,45 +310,35 @@ function notFenced(session: EngineSession, table: string): OperatingError {
   });
 }
 
-/** Name → body. */
-async function readTriggers(session: EngineSession, migration: string): Promise<Map<string, string>> {
+interface InstalledTrigger {
+  readonly table: string;
+  readonly body: string;
+}
+
+/** By their names. */
+async function readTriggers(
+  session: EngineSession,
+  migration: string,
+): Promise<Map<string, InstalledTrigger>> {
   const rows = await session.rows(
-    `SELECT trigger_name, action_statement FROM information_schema.triggers
+    `SELECT trigger_name, event_object_table, action_statement FROM information_schema.triggers
      WHERE event_object_schema = DATABASE() AND LEFT(trigger_name, ${namePrefix(migration).length}) = ?`,
     [namePrefix(migration)],
   );
-  return new Map(rows.map(([name, body]) => [name!, body!]));
-}
-
-async function fencesExist(session: EngineSession): Promise<boolean> {
-  return tableExists(session, FENCES_TABLE);
-}
-
-async function flagExists(session: EngineSession, migration: string): Promise<boolean> {
-  return tableExists(session, flagName(migration));
-}
-
-async function tableExists(session: EngineSession, name: string): Promise<boolean> {
-  const rows = await session.rows(
-    'SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?',
-    [name],
-  );
-  return rows.length > 0;
+  return new Map(rows.map(([name, table, body]) => [name!, { table: table!, body: body! }]));
 }
 
 /** Triggers, flag and row of this name; the table of fences with its last row. */
 export async function removeFence(session: EngineSession, migration: string): Promise<void> {
-  for (const name of (await readTriggers(session, migration)).keys())
-    await withShortLocks(session, () => session.run(`DROP TRIGGER IF EXISTS ${quoteName(name)}`));
-  if (await flagExists(session, migration))
-    await withShortLocks(session, () =>
-      session.run(`DROP SEQUENCE IF EXISTS ${quoteName(flagName(migration))}`),
-    );
-  if (!(await fencesExist(session))) return;
-  await session.run(`DELETE FROM ${quoteName(FENCES_TABLE)} WHERE name IN (?, ?)`, [
-    migration,
-    changesRow(migration),
-  ]);
+  for (const [name, { table }] of await readTriggers(session, migration))
+    await withShortLocks(session, table, () => session.run(`DROP TRIGGER IF EXISTS ${quoteName(name)}`));
+  const flag = fenceFlagOf(session.flavor);
+  await flag.remove(session, migration);
+  if (!(await tableExists(session, FENCES_TABLE))) return;
+  const names = flag.rows(migration).map(quoteText);
+  await session.run(`DELETE FROM ${quoteName(FENCES_TABLE)} WHERE name IN (${names.join(', ')})`);
   if ((await session.value(`SELECT COUNT(*) FROM ${quoteName(FENCES_TABLE)}`)) === '0')
-    await withShortLocks(session, () => session.run(`DROP TABLE IF EXISTS ${quoteName(FENCES_TABLE)}`));
+    await withShortLocks(session, FENCES_TABLE, () =>
+      session.run(`DROP TABLE IF EXISTS ${quoteName(FENCES_TABLE)}`),
+    );
 }

@@ -1,3 +1,5 @@
+import { MARIADB_NEEDS, MYSQL_NEEDS, type ServerNeeds } from './server-needs.js';
+
 /** What a server says about itself in its greeting, and what follows from it. */
 export interface Flavor {
   readonly isMariadb: boolean;
@@ -29,6 +31,18 @@ export interface Flavor {
   readonly hasCheckSwitch: boolean;
   /** Each statement that does not ask for messages clears them (MySQL 5.7); else only those that use a table do. */
   readonly forgetsMessages: boolean;
+  /** `lock_wait_timeout = 0` means no wait at all, and any statement can have a time limit. */
+  readonly canLockWithoutWait: boolean;
+  /** information_schema.tables may tell an AUTO_INCREMENT of yesterday (information_schema_stats_expiry). */
+  readonly cachesTableFacts: boolean;
+  /** CREATE SEQUENCE, whose values are outside of transactions. */
+  readonly hasSequences: boolean;
+  /** CREATE OR REPLACE TRIGGER. */
+  readonly canReplaceTriggers: boolean;
+  /** Makes one SELECT end after so many milliseconds, also when it waits for a lock. */
+  readonly limitedSelect: (select: string, limitMs: number) => string;
+  /** For a migration. */
+  readonly needs: ServerNeeds;
   /** Where information_schema lists InnoDB's tables. */
   readonly innodbTables: string;
   /** The log position of everything that this connection has committed. */
@@ -73,6 +87,12 @@ export function flavorOf(serverVersion: string): Flavor {
     logNamesColumns: number >= (isMariadb ? 100_500 : 80_001),
     hasCheckSwitch: isMariadb && number >= 100_201,
     forgetsMessages: !isMariadb && number >= 50_700,
+    canLockWithoutWait: isMariadb && number >= 100_300,
+    cachesTableFacts: !isMariadb && number >= 80_003,
+    hasSequences: isMariadb && number >= 100_300,
+    canReplaceTriggers: isMariadb && number >= 100_104,
+    limitedSelect: isMariadb ? limitedByMariadb : limitedByMysql,
+    needs: isMariadb ? MARIADB_NEEDS : MYSQL_NEEDS,
     innodbTables: !isMariadb && major >= 8 ? 'innodb_tables' : 'innodb_sys_tables',
     positionSql: isMariadb ? MARIADB_POSITION : MYSQL_POSITION,
   };
@@ -81,6 +101,15 @@ export function flavorOf(serverVersion: string): Flavor {
 function rolesSqlOf(isMariadb: boolean, number: number): string | undefined {
   if (isMariadb) return number >= 100_101 ? MARIADB_ROLES : undefined;
   return number >= 80_000 ? MYSQL_ROLES : undefined;
+}
+
+function limitedByMariadb(select: string, limitMs: number): string {
+  return `SET STATEMENT max_statement_time = ${(limitMs / 1_000).toFixed(3)} FOR ${select}`;
+}
+
+/** From 5.7.8 on; to older ones it is a comment. */
+function limitedByMysql(select: string, limitMs: number): string {
+  return select.replace(/^SELECT/, `SELECT /*+ MAX_EXECUTION_TIME(${Math.ceil(limitMs)}) */`);
 }
 
 /** MySQL 5.7.20 renamed the first two, MySQL 8 took the old names away; MariaDB 11.1 only says that they are old. */

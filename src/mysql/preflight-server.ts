@@ -1,28 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { asError } from '../lib/errors.js';
 import type { Blocker } from '../migration/engine.js';
-import type { EngineSession } from './engine-session.js';
-import { flavorOf } from './flavor.js';
+import { quoteName, quoteText } from './engine-names.js';
+import { type EngineSession, errnoOf } from './engine-session.js';
+import type { Flavor } from './flavor.js';
 import { REQUEST_BYTES } from './preflight-packets.js';
+import { type ServerNeeds, xidOf } from './server-needs.js';
 
-/** From MariaDB 10.5 on the log can name its columns, and commits can be held for a moment (BACKUP STAGE). */
-const MINIMUM_VERSION = { major: 10, minor: 5 };
 /** A transaction that is prepared for longer is nobody's ordinary commit. */
 const PREPARED_LIMIT_MS = 3_000;
 const MINIMUM_PACKET_BYTES = 2 * REQUEST_BYTES;
 const POLL_MS = 50;
-
-/** Variables that must have a value, and what gives it to them. */
-const REQUIRED: readonly (readonly [variable: string, value: string, remedy: string])[] = [
-  ['log_bin', '1', "Set log_bin in the server's configuration and restart it."],
-  ['binlog_format', 'ROW', "SET GLOBAL binlog_format = 'ROW'; and in the server's configuration."],
-  ['binlog_row_image', 'FULL', "SET GLOBAL binlog_row_image = 'FULL'; and in the server's configuration."],
-  [
-    'binlog_row_metadata',
-    'FULL',
-    "SET GLOBAL binlog_row_metadata = 'FULL'; and in the server's configuration.",
-  ],
-  ['read_only', '0', 'Point the shard at its primary.'],
-];
 
 /** Variables that must be the same on all servers, or statements mean different things on them. */
 const EQUAL: readonly string[] = [
@@ -33,17 +21,10 @@ const EQUAL: readonly string[] = [
   'collation_server',
 ];
 
-/** In the database, and on the whole server. */
 const DATABASE_RIGHTS =
   'SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, LOCK TABLES, TRIGGER, CREATE VIEW, SHOW VIEW, CREATE ROUTINE'.split(
     ', ',
   );
-const SERVER_RIGHTS: readonly (readonly [right: string, purpose: string])[] = [
-  ['REPLICATION SLAVE', 'read the binary log'],
-  ['BINLOG MONITOR', 'see how long the binary log is'],
-  ['RELOAD', 'hold commits for a moment'],
-  ['PROCESS', 'see which transactions are prepared'],
-];
 
 type Finding = readonly [message: string, remedy: string];
 
@@ -55,14 +36,17 @@ export class ServerChecks {
 
   async run(session: EngineSession): Promise<Blocker[]> {
     const { shard } = session.address;
-    const findings = versionFindings((await session.value('SELECT VERSION()')) ?? '');
-    // What an older server does not even have as a variable would fail as an error.
+    const { needs } = session.flavor;
+    const findings = versionFindings(session.flavor);
     if (findings.length === 0) {
       const facts = await readFacts(session);
+      const rights = rightsFindings(await readGrants(session), facts, needs);
       findings.push(
-        ...variableFindings(facts),
-        ...rightsFindings(await readGrants(session), facts),
-        ...(await preparedFindings(session)),
+        ...variableFindings(facts, needs),
+        ...(await hashFindings(session)),
+        ...rights,
+        // Only who may see them can look.
+        ...(rights.length === 0 ? await preparedFindings(session, needs) : []),
         ...this.#equalityFindings(shard, facts),
       );
     }
@@ -101,40 +85,48 @@ const ALIKE: Readonly<Record<string, string>> = {
   ...Object.fromEntries(EQUAL.map((name) => [name, name])),
 };
 
-function versionFindings(version: string): Finding[] {
-  const { isMariadb, major, minor } = flavorOf(version);
-  const isOld =
-    major < MINIMUM_VERSION.major || (major === MINIMUM_VERSION.major && minor < MINIMUM_VERSION.minor);
-  if (isMariadb && !isOld) return [];
+function versionFindings({ isMariadb, version, major, minor, needs }: Flavor): Finding[] {
+  const { minimum } = needs;
+  if (major > minimum.major || (major === minimum.major && minor >= minimum.minor)) return [];
   return [
     [
       `the server is ${isMariadb ? 'MariaDB' : 'MySQL'} ${version}, whose rows cannot be moved live`,
-      'Use MariaDB 10.5 or later.',
+      'Use MariaDB 10.5 or later, or MySQL 8.0 or later.',
     ],
   ];
 }
 
 async function readFacts(session: EngineSession): Promise<Map<string, string>> {
   const globals = [
-    ...REQUIRED.map(([name]) => name),
+    ...session.flavor.needs.variables.map(([name]) => name),
     ...EQUAL,
     'log_bin_trust_function_creators',
     'innodb_flush_log_at_trx_commit',
     'max_allowed_packet',
     'server_id',
   ];
+  // Newer servers do not have all of them: asked for by `@@` that would be an error.
+  const variables = await session.rows(
+    `SHOW GLOBAL VARIABLES WHERE variable_name IN (${globals.map(quoteText).join(', ')})`,
+  );
   const [row] = await session.rows(
-    `SELECT ${globals.map((name) => `@@GLOBAL.${name}`).join(', ')}, DATABASE(), @@collation_database, SUBSTRING_INDEX(VERSION(), '.', 2),
+    `SELECT DATABASE(), @@collation_database, SUBSTRING_INDEX(VERSION(), '.', 2),
        IF(@@GLOBAL.time_zone = 'SYSTEM', @@system_time_zone, @@GLOBAL.time_zone), CURRENT_USER()`,
   );
-  const names = [...globals, 'database', 'collation', 'release', 'zone', 'user'];
-  return new Map(names.map((name, index) => [name, row![index] ?? '']));
+  const names = ['database', 'collation', 'release', 'zone', 'user'];
+  return new Map([
+    ...variables.map(([name, value]) => [name!.toLowerCase(), value ?? ''] as const),
+    ...names.map((name, index) => [name, row![index] ?? ''] as const),
+  ]);
 }
 
-function variableFindings(facts: ReadonlyMap<string, string>): Finding[] {
+function variableFindings(facts: ReadonlyMap<string, string>, { variables }: ServerNeeds): Finding[] {
   const findings: Finding[] = [];
-  for (const [name, value, remedy] of REQUIRED)
-    if (facts.get(name) !== value) findings.push([`${name} is ${facts.get(name)}, not ${value}`, remedy]);
+  for (const [name, value, remedy] of variables) {
+    const found = facts.get(name);
+    if (found !== undefined && found !== value)
+      findings.push([`${name} is ${found}, not ${value || 'empty'}`, remedy]);
+  }
   if (facts.get('innodb_flush_log_at_trx_commit') === '0')
     findings.push([
       'innodb_flush_log_at_trx_commit is 0, so a fence could be forgotten in a crash',
@@ -146,6 +138,22 @@ function variableFindings(facts: ReadonlyMap<string, string>): Finding[] {
       `SET GLOBAL max_allowed_packet = ${MINIMUM_PACKET_BYTES}; and in the server’s configuration.`,
     ]);
   return findings;
+}
+
+/** From MySQL 9.6 on the function is a component's, which is not there by itself. */
+async function hashFindings(session: EngineSession): Promise<Finding[]> {
+  try {
+    await session.run("SELECT MD5('')");
+    return [];
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return [
+      [
+        `the server has no function MD5, by which rows are found and compared: ${asError(error).message}`,
+        "INSTALL COMPONENT 'file://component_classic_hashing';",
+      ],
+    ];
+  }
 }
 
 /** Rights on `*.*` and on the session's database, of the user and of its roles. */
@@ -162,7 +170,7 @@ async function readGrants(session: EngineSession): Promise<Grants> {
       /^GRANT (.+?) ON (\*\.\*|`(?:[^`]|``)*`\.\*) TO /.exec(grant ?? '') ?? [];
     const isServer = scope === '*.*';
     if (!isServer && !namesDatabase(scope, database)) continue;
-    for (const right of rights.split(', ')) (isServer ? onServer : onDatabase).add(right);
+    for (const right of rights.split(/, ?/)) (isServer ? onServer : onDatabase).add(right);
   }
   return { onServer, onDatabase };
 }
@@ -176,33 +184,43 @@ function namesDatabase(scope: string, database: string): boolean {
   return new RegExp(`^${expression}$`, 's').test(database);
 }
 
-function rightsFindings({ onServer, onDatabase }: Grants, facts: ReadonlyMap<string, string>): Finding[] {
+function rightsFindings(
+  { onServer, onDatabase }: Grants,
+  facts: ReadonlyMap<string, string>,
+  needs: ServerNeeds,
+): Finding[] {
   const [user, database] = [facts.get('user')!, facts.get('database')!];
+  const account = quoteAccount(user);
   const findings: Finding[] = [];
   if (onServer.has('ALL PRIVILEGES')) return findings;
-  for (const [right, purpose] of SERVER_RIGHTS)
-    if (!onServer.has(right))
-      findings.push([`user ${user} may not ${purpose}`, `GRANT ${right} ON *.* TO ${user};`]);
+  for (const [rights, purpose] of needs.rights)
+    if (!rights.some((right) => onServer.has(right)))
+      findings.push([`user ${user} may not ${purpose}`, `GRANT ${rights[0]} ON *.* TO ${account};`]);
   const missing = onDatabase.has('ALL PRIVILEGES')
     ? []
     : DATABASE_RIGHTS.filter((right) => !onDatabase.has(right) && !onServer.has(right));
   if (missing.length > 0)
     findings.push([
       `user ${user} lacks ${missing.join(', ')} in the database`,
-      `GRANT ALL PRIVILEGES ON \`${database}\`.* TO ${user};`,
+      `GRANT ALL PRIVILEGES ON ${quoteName(database)}.* TO ${account};`,
     ]);
-  if (!onServer.has('SUPER') && facts.get('log_bin_trust_function_creators') !== '1')
+  if (!onServer.has('SUPER') && facts.get('log_bin_trust_function_creators') !== 'ON')
     findings.push([
       `user ${user} may not create triggers while the binary log is on`,
-      `SET GLOBAL log_bin_trust_function_creators = 1; or GRANT SUPER ON *.* TO ${user};`,
+      `SET GLOBAL log_bin_trust_function_creators = 1; or GRANT SUPER ON *.* TO ${account};`,
     ]);
   return findings;
 }
 
+/** `user@host`, of which the name may have an `@` of its own. */
+function quoteAccount(user: string): string {
+  const at = user.lastIndexOf('@');
+  return `${quoteText(user.slice(0, at))}@${quoteText(user.slice(at + 1))}`;
+}
+
 /** Such a transaction was prepared before anybody watched: no copy can begin, and no fence can tell what it has written. */
-async function preparedFindings(session: EngineSession): Promise<Finding[]> {
-  const read = async (): Promise<string[]> =>
-    (await session.rows("XA RECOVER FORMAT='SQL'")).map((row) => row.at(-1) ?? '');
+async function preparedFindings(session: EngineSession, { preparedSql }: ServerNeeds): Promise<Finding[]> {
+  const read = async (): Promise<string[]> => (await session.rows(preparedSql)).map(xidOf);
   let left = await read();
   for (let waitedMs = 0; left.length > 0 && waitedMs < PREPARED_LIMIT_MS; waitedMs += POLL_MS) {
     await sleep(POLL_MS);

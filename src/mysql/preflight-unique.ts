@@ -17,6 +17,8 @@ interface UniqueIndex {
   readonly table: Table;
   readonly name: string;
   readonly columns: readonly UniqueColumn[];
+  /** Beside its columns it has an expression (MySQL, Functional Key Parts). */
+  readonly hasExpression: boolean;
 }
 
 interface UniqueColumn {
@@ -57,20 +59,22 @@ async function readUniqueIndexes(session: EngineSession, tables: readonly Table[
     `SELECT table_schema, table_name, index_name, column_name, sub_part FROM information_schema.statistics
      WHERE non_unique = 0 AND (table_schema, table_name) IN (${wanted}) ORDER BY table_schema, table_name, index_name, seq_in_index`,
   );
-  const facts = await readTables(session, tables);
-  const indexes = new Map<string, { table: TableFacts; name: string; columns: UniqueColumn[] }>();
+  const tableFacts = await readTables(session, tables);
+  const indexes = new Map<
+    string,
+    { table: TableFacts; name: string; columns: UniqueColumn[]; hasExpression: boolean }
+  >();
   for (const [schema, tableName, name, column, prefix] of rows) {
-    const table = facts.get(`${schema}.${tableName}`)!;
+    const table = tableFacts.get(`${schema}.${tableName}`)!;
     const id = JSON.stringify([schema, tableName, name]);
-    const index = indexes.get(id) ?? { table, name: name!, columns: [] };
+    const index = indexes.get(id) ?? { table, name: name!, columns: [], hasExpression: false };
     indexes.set(id, index);
-    index.columns.push({
-      facts: table.columns.find((each) => each.name === column)!,
-      prefix: prefix === null ? undefined : Number(prefix),
-    });
+    const facts = table.columns.find((each) => each.name === column);
+    if (facts === undefined) index.hasExpression = true;
+    else index.columns.push({ facts, prefix: prefix === null ? undefined : Number(prefix) });
   }
   return [...indexes.values()]
-    .map(({ table, name, columns }) => ({ table: table.table, name, columns }))
+    .map(({ table, ...index }) => ({ ...index, table: table.table }))
     .filter(
       ({ table, columns }) =>
         !columns.some(({ facts: { name }, prefix }) => name === table.key?.column && prefix === undefined),
@@ -100,7 +104,14 @@ async function findDuplicate(
   const atTarget = sessions.get(target.shard)!;
   if ((await readTables(atTarget, [index.table])).size > 0)
     parts.push({ session: atTarget, sql: hashesSql(index, 'TRUE') });
-  if (parts.length < 2 || (await isTooLarge(index, parts))) return undefined;
+  if (parts.length < 2) return undefined;
+  if (index.hasExpression)
+    return {
+      message: `unique index ${index.name} of ${tableKey(index.table)} is on an expression, whose values cannot be compared between shards before they come together here`,
+      remedy:
+        'Make the expression a generated column and the index one on that column, or add the shard key to the index.',
+    };
+  if (await isTooLarge(index, parts)) return undefined;
   const lists = parts.map(({ session, sql }) => ({
     shard: session.address.shard,
     rows: readSorted(session, sql),

@@ -26,12 +26,16 @@ export function objectId(object: Pick<SchemaObject, 'kind' | 'name'>): string {
   return `${object.kind} ${object.name}`;
 }
 
+/** The character set that a column's definition names before its collation, which implies it: MySQL shows it only if CREATE named it. */
+const IMPLIED_CHARSET =
+  /^(`(?:[^`]|``)+` [a-z]+(?:\((?:'(?:[^'\\]|''|\\.)*'|[^')])*\))?) CHARACTER SET \w+(?= COLLATE )/;
+
 /** Line by line; who made it differs from server to server. */
 function comparable({ create }: SchemaObject): string[] {
   return create
     .replace(/ DEFINER=(?:`(?:[^`]|``)*`|\S+?)@(?:`(?:[^`]|``)*`|\S+)/, '')
     .split('\n')
-    .map((line) => line.trim().replace(/,$/, ''));
+    .map((line) => line.trim().replace(/,$/, '').replace(IMPLIED_CHARSET, '$1'));
 }
 
 function firstDifference(expected: readonly string[], found: readonly string[]): string | undefined {

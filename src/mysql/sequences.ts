@@ -52,7 +52,7 @@ async function advance(session: EngineSession, { kind, name, last }: IdSource, n
     return;
   }
   const wanted = next + AHEAD < last ? next + AHEAD : next;
-  await withShortLocks(session, () => session.run(`ALTER TABLE ${name} AUTO_INCREMENT = ${wanted}`));
+  await withShortLocks(session, name, () => session.run(`ALTER TABLE ${name} AUTO_INCREMENT = ${wanted}`));
 }
 
 async function readIdSources(session: EngineSession, tasks: readonly CopyTask[]): Promise<IdSource[]> {

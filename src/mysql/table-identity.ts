@@ -1,38 +1,46 @@
 import { OperatingError } from '../lib/errors.js';
 import type { Table } from '../topology/keyspace.js';
 import { tableKey } from '../topology/keyspace.js';
-import { LEDGER_TABLE, quoteName, quoteText } from './engine-names.js';
+import { LEDGER_TABLE, quoteName } from './engine-names.js';
 import type { EngineSession } from './engine-session.js';
 import { ensureLedger } from './ledger.js';
 
 /**
- * InnoDB's numbers of tables. A table that is emptied by TRUNCATE, or built anew, has another number afterwards: behind a
- * fence no trigger tells of that. Needs the PROCESS privilege.
+ * InnoDB's numbers of tables, by `schema.name`. A table that is emptied by TRUNCATE, or built anew, has another number afterwards: behind a
+ * fence no trigger tells of that. Needs the PROCESS privilege; throws `migration` for a table that is not there.
  */
 async function readIdentities(
   session: EngineSession,
   tables: readonly Table[],
 ): Promise<Map<string, string>> {
-  const schemas = [...new Set(tables.map(({ schema }) => schema))];
-  const named = (text: string): string => `CONVERT(CONVERT(BINARY ${text} USING filename) USING utf8mb4)`;
   const rows = await session.rows(
-    `SELECT ${named(`SUBSTRING_INDEX(name, '/', 1)`)}, ${named(`SUBSTRING_INDEX(SUBSTRING_INDEX(SUBSTRING_INDEX(name, '/', -1), '#P#', 1), '#p#', 1)`)}, table_id
-     FROM information_schema.${session.flavor.innodbTables}
-     WHERE ${named(`SUBSTRING_INDEX(name, '/', 1)`)} IN (${schemas.map(quoteText).join(', ')}) ORDER BY table_id`,
+    `SELECT name, table_id FROM information_schema.${session.flavor.innodbTables} ORDER BY table_id`,
   );
   const found = new Map<string, string>();
   for (const table of tables) {
-    const ids = rows
-      .filter(([schema, name]) => isSame(schema!, table.schema) && isSame(name!, table.name))
-      .map((row) => row[2]!);
+    // Partitions have numbers of their own. Some servers fold names.
+    const names = new RegExp(`^${fileName(table.schema)}/${fileName(table.name)}(#p#.*)?$`, 'i');
+    const ids = rows.filter(([name]) => names.test(name!)).map((row) => row[1]!);
+    if (ids.length === 0)
+      throw new OperatingError('migration', `InnoDB does not list table ${tableKey(table)}`, {
+        hint: 'grant PROCESS to its user',
+      });
     found.set(tableKey(table), ids.join(','));
   }
   return found;
 }
 
-/** Some servers fold names. */
-function isSame(one: string, other: string): boolean {
-  return one.toLowerCase() === other.toLowerCase();
+/**
+ * As InnoDB writes names (manual, Mapping of Identifiers to File Names): ASCII letters and digits as they are, letters
+ * elsewhere as `@` and two characters, everything else as `@` and its code in hex. The letters are not told apart: then a
+ * table stands for several, which may close the way back needlessly.
+ */
+function fileName(name: string): string {
+  return name.replace(/[^0-9A-Za-z_]/g, (character) => {
+    const code = character.charCodeAt(0);
+    const hex = `@${code.toString(16).padStart(4, '0')}`;
+    return code < 0x80 ? hex : `(?:${hex}|@..)`;
+  });
 }
 
 /** Under which the ledger has a table's number. No shard's name begins with a blank. */

@@ -153,7 +153,7 @@ function keyColumn(column: TableColumn): KeyColumn {
  */
 function rowSql(columns: readonly TableColumn[]): string {
   const parts = columns.map((column) => {
-    const isBytes = /char$|text$|binary$|blob$|^bit$|geometry|point$|linestring$|polygon$|collection$/.test(
+    const isBytes = /char$|text$|binary$|blob$|geometry|point$|linestring$|polygon$|collection$/.test(
       column.dataType,
     );
     const sql = quoteName(column.name);

@@ -48,11 +48,13 @@ function trimmedScale(text: string): string {
 /**
  * The token of a key column as SQL, equal to `tokenOf(canonicalKey(…))`; `quotedColumn` as it is to stand there, perhaps
  * with its table before it. CONV with a negative base reads 64 bits as a signed number (MariaDB and MySQL manuals, CONV).
- * NULL for a NULL key.
+ * NULL for a NULL key. Where character_set_connection has several bytes to a character (utf16), CONV gives its digits in that
+ * with MariaDB, but as ASCII that is taken for it with MySQL: so bytes are read, without their zeros.
  */
 export function tokenSql(keyType: KeyType, quotedColumn: string): string {
   const text = `CONVERT(${canonicalSql(keyType, quotedColumn)} USING utf8mb4)`;
-  return `CAST(CONV(SUBSTR(MD5(${text}), 1, 16), 16, -10) AS SIGNED)`;
+  const digits = `CAST(CONV(SUBSTR(MD5(${text}), 1, 16), 16, -10) AS BINARY)`;
+  return `CAST(REPLACE(${digits}, X'00', SPACE(0)) AS SIGNED)`;
 }
 
 /**

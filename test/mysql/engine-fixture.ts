@@ -8,8 +8,8 @@ import { ensureLedger } from '../../src/mysql/ledger.js';
 import { openSourceSnapshot } from '../../src/mysql/source-snapshot.js';
 import type { Range } from '../../src/topology/ring.js';
 import type { After } from '../cluster.js';
-import type { MysqlServer } from '../mariadb.js';
-import { HALF, keyspaceOf, sql, startShards, tasksOf, texts } from './shard-fixture.js';
+import { type MysqlServer, startMariadb } from '../mariadb.js';
+import { HALF, keyspaceOf, numbersTo, sql, startShards, tasksOf, texts } from './shard-fixture.js';
 
 /** Two servers in one test file; every test has a database of its own on them. */
 export interface Pair {
@@ -20,8 +20,12 @@ export interface Pair {
   databases(name: string): Promise<{ source: ShardAddress; target: ShardAddress }>;
 }
 
-export async function startPair(after: After, settings: Record<string, string> = {}): Promise<Pair> {
-  const shards = await startShards(after, 2, settings);
+export async function startPair(
+  after: After,
+  settings: Record<string, string> = {},
+  start = startMariadb,
+): Promise<Pair> {
+  const shards = await startShards(after, 2, settings, start);
   const [first, second] = shards.servers;
   return {
     servers: [first!, second!],
@@ -127,7 +131,9 @@ export async function migrationOf(
 }
 
 export const CUSTOMERS = ['CREATE TABLE customers (id int PRIMARY KEY, name text)'];
-export const THOUSAND = [`INSERT INTO customers SELECT seq, concat('n', seq) FROM seq_1_to_1000`];
+export const THOUSAND = [
+  `INSERT INTO customers (id, name) SELECT seq, concat('n', seq) FROM ${numbersTo(1000)}`,
+];
 export const KEYED = { customers: 'id:integer' };
 
 /** The target holds exactly the rows of the source whose keys are selected. */

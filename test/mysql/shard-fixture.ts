@@ -27,8 +27,9 @@ export async function startShards(
   after: After,
   count: number,
   settings: Readonly<Record<string, string>> = {},
+  start = startMariadb,
 ): Promise<Shards> {
-  const servers = await startMariadb(after, { count, settings });
+  const servers = await start(after, { count, settings });
   return {
     servers,
     async databases(name) {
@@ -36,6 +37,11 @@ export async function startShards(
       return servers.map((server, index) => ({ shard: 'abcdefgh'[index]!, url: server.url(name) }));
     },
   };
+}
+
+/** A table `seq` of the numbers from 1 to `last`, which only MariaDB has by itself. */
+export function numbersTo(last: number): string {
+  return `(WITH RECURSIVE n (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < ${last}) SELECT seq FROM n) AS numbers`;
 }
 
 /** The keyspace of a database: `tables` says `column:type` of the shard key, or `reference`. */

@@ -6,10 +6,13 @@ import type { KeyType } from '../../src/topology/keyspace.js';
 import { type Range, rangeHolds } from '../../src/topology/ring.js';
 import { TOKEN_MAX, TOKEN_MIN, tokenOf } from '../../src/topology/token.js';
 import { lastFirst } from '../cluster.js';
+import { noGenuineMysql, startGenuineMysql } from '../genuine-mysql.js';
 import { startMariadb } from '../mariadb.js';
 
 /** Column type, values as SQL, and the canonical text of each. */
-const STORED: readonly (readonly [KeyType, column: string, values: Readonly<Record<string, string>>])[] = [
+type Stored = readonly [KeyType, column: string, values: Readonly<Record<string, string>>];
+
+const STORED: readonly Stored[] = [
   [
     'integer',
     'bigint',
@@ -22,11 +25,8 @@ const STORED: readonly (readonly [KeyType, column: string, values: Readonly<Reco
   ['integer', 'bigint unsigned', { '18446744073709551615': '18446744073709551615', '0': '0' }],
   ['integer', 'int(8) zerofill', { '7': '7', '0': '0' }],
   ['integer', 'tinyint', { '-128': '-128', "'5'": '5' }],
-  ['text', 'varchar(40) COLLATE utf8mb4_nopad_bin', { "'A b '": 'A b ', "'Ünï ☃ 😀'": 'Ünï ☃ 😀', "''": '' }],
-  ['text', 'varchar(40) CHARACTER SET latin1 COLLATE latin1_nopad_bin', { "'Ünï'": 'Ünï' }],
   ['bpchar', 'varchar(40) COLLATE utf8mb4_bin', { "'A b  '": 'A b', "'  x'": '  x', "''": '' }],
   ['bpchar', 'char(12) COLLATE utf8mb4_bin', { "'a'": 'a', "''": '' }],
-  ['uuid', 'uuid', { "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'": 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11' }],
   [
     'numeric',
     'decimal(30,6)',
@@ -49,99 +49,137 @@ const STORED: readonly (readonly [KeyType, column: string, values: Readonly<Reco
   ['bytes', 'binary(4)', { "x'01'": '01000000' }],
 ];
 
-/** Clients may have any of these; the token must not change with them. */
+const TEXTS = { "'A b '": 'A b ', "'Ünï ☃ 😀'": 'Ünï ☃ 😀', "''": '' };
+
+interface Kind {
+  readonly name: string;
+  readonly start: typeof startMariadb;
+  readonly stored: readonly Stored[];
+  /** Clients may have any of these; the token must not change with them. */
+  readonly sessions: readonly string[];
+}
+
 const SESSIONS = [
   "SET time_zone = '+09:00'",
   "SET time_zone = '+09:00', sql_mode = 'ANSI,PAD_CHAR_TO_FULL_LENGTH,NO_BACKSLASH_ESCAPES,NO_UNSIGNED_SUBTRACTION', character_set_connection = utf16, div_precision_increment = 0",
-  "SET time_zone = '+09:00', sql_mode = 'ORACLE,EMPTY_STRING_IS_NULL,STRICT_ALL_TABLES', character_set_connection = latin1, character_set_results = NULL",
 ];
 
-describe('token', () => {
-  const atEnd = lastFirst(after);
-  let connection: mysql.Connection;
+const KINDS: readonly Kind[] = [
+  {
+    name: 'MariaDB',
+    start: startMariadb,
+    stored: [
+      ['text', 'varchar(40) COLLATE utf8mb4_nopad_bin', TEXTS],
+      ['text', 'varchar(40) CHARACTER SET latin1 COLLATE latin1_nopad_bin', { "'Ünï'": 'Ünï' }],
+      ['uuid', 'uuid', { "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'": 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11' }],
+    ],
+    sessions: [
+      ...SESSIONS,
+      "SET time_zone = '+09:00', sql_mode = 'ORACLE,EMPTY_STRING_IS_NULL,STRICT_ALL_TABLES', character_set_connection = latin1, character_set_results = NULL",
+    ],
+  },
+  {
+    name: 'MySQL',
+    start: startGenuineMysql,
+    stored: [
+      ['text', 'varchar(40) COLLATE utf8mb4_0900_bin', TEXTS],
+      ['text-ci', 'varchar(40) COLLATE utf8mb4_0900_ai_ci', { "'A b  '": 'a b', "''": '' }],
+    ],
+    sessions: [
+      ...SESSIONS,
+      "SET time_zone = '+09:00', character_set_connection = latin1, character_set_results = NULL",
+    ],
+  },
+];
 
-  before(async () => {
-    const [server] = await startMariadb(atEnd);
-    connection = await mysql.createConnection({
-      uri: server!.url(),
-      supportBigNumbers: true,
-      bigNumberStrings: true,
+for (const { name, start, stored, sessions } of KINDS)
+  describe(`token on ${name}`, { skip: name === 'MySQL' && noGenuineMysql }, () => {
+    const atEnd = lastFirst(after);
+    let connection: mysql.Connection;
+
+    before(async () => {
+      const [server] = await start(atEnd);
+      connection = await mysql.createConnection({
+        uri: server!.url(),
+        supportBigNumbers: true,
+        bigNumberStrings: true,
+      });
+      atEnd(() => connection.end());
+      await connection.query('CREATE DATABASE tokens');
+      await connection.query('USE tokens');
     });
-    atEnd(() => connection.end());
-    await connection.query('CREATE DATABASE tokens');
-    await connection.query('USE tokens');
-  });
 
-  for (const [keyType, columnType, values] of STORED) {
-    test(`of a ${columnType} is that of its canonical text, in every session`, async () => {
-      for (const session of SESSIONS) {
-        await connection.query(
-          "SET sql_mode = DEFAULT, character_set_connection = utf8mb4, time_zone = '+09:00'",
-        );
-        for (const [value, canonical] of Object.entries(values)) {
-          await connection.query(`CREATE OR REPLACE TABLE t (\`k\`\`\` ${columnType} NULL)`);
-          await connection.query(`INSERT INTO t VALUES (${value})`);
-          await connection.query(session);
-          const [rows] = await connection.query<mysql.RowDataPacket[]>(
-            `SELECT ${tokenSql(keyType, quoteName('k`'))} AS token FROM t`,
+    for (const [keyType, columnType, values] of [...STORED, ...stored]) {
+      test(`of a ${columnType} is that of its canonical text, in every session`, async () => {
+        for (const session of sessions) {
+          await connection.query(
+            "SET sql_mode = DEFAULT, character_set_connection = utf8mb4, time_zone = '+09:00'",
           );
-          await connection.query('SET sql_mode = DEFAULT, character_set_connection = utf8mb4');
-          assert.equal(
-            String(rows[0]!['token']),
-            String(tokenOf(canonical)),
-            `${columnType} ${value}: ${session}`,
-          );
+          for (const [value, canonical] of Object.entries(values)) {
+            await connection.query('DROP TABLE IF EXISTS t');
+            await connection.query(`CREATE TABLE t (\`k\`\`\` ${columnType} NULL)`);
+            await connection.query(`INSERT INTO t VALUES (${value})`);
+            await connection.query(session);
+            const [rows] = await connection.query<mysql.RowDataPacket[]>(
+              `SELECT ${tokenSql(keyType, quoteName('k`'))} AS token FROM t`,
+            );
+            await connection.query('SET sql_mode = DEFAULT, character_set_connection = utf8mb4');
+            assert.equal(
+              String(rows[0]!['token']),
+              String(tokenOf(canonical)),
+              `${columnType} ${value}: ${session}`,
+            );
+          }
         }
+      });
+    }
+
+    test('is tested against ranges as JavaScript does, at their very bounds too', async () => {
+      const sets: Range[][] = [
+        [{ low: TOKEN_MIN, high: TOKEN_MIN }],
+        [{ low: TOKEN_MAX, high: TOKEN_MAX }],
+        [{ low: TOKEN_MIN, high: TOKEN_MAX }],
+        [
+          { low: 5n, high: 10n },
+          { low: -10n, high: -5n },
+        ],
+        [
+          { low: 0n, high: 4n },
+          { low: 5n, high: 10n },
+        ],
+        [
+          { low: TOKEN_MIN, high: -1n },
+          { low: 1n, high: TOKEN_MAX },
+        ],
+        [],
+        // So many that the server searches by halves, with neighbours that a double could not tell apart.
+        Array.from({ length: 200 }, (_, index) => {
+          const low = TOKEN_MAX - 800n + BigInt(index) * 4n;
+          return { low, high: low + 1n };
+        }),
+      ];
+      const tokens = [TOKEN_MIN, TOKEN_MIN + 1n, -11n, -10n, -5n, -4n, -1n, 0n, 1n, 4n, 5n, 10n, 11n];
+      for (let near = 0n; near < 810n; near++) tokens.push(TOKEN_MAX - near);
+      await connection.query('CREATE TABLE tokens (t bigint)');
+      await connection.query(`INSERT INTO tokens VALUES ${tokens.map((token) => `(${token})`).join(', ')}`);
+      for (const ranges of sets) {
+        const [rows] = await connection.query<mysql.RowDataPacket[]>(
+          `SELECT CAST(t AS CHAR) AS t, ${rangeTestSql('t', ranges)} AS inside FROM tokens`,
+        );
+        assert.equal(rows.length, tokens.length);
+        for (const row of rows)
+          assert.equal(
+            Number(row['inside']) === 1,
+            ranges.some((range) => rangeHolds(range, BigInt(row['t']))),
+            `${row['t']} in ${JSON.stringify(ranges, (_key, value) => String(value))}`,
+          );
       }
     });
-  }
 
-  test('is tested against ranges as JavaScript does, at their very bounds too', async () => {
-    const sets: Range[][] = [
-      [{ low: TOKEN_MIN, high: TOKEN_MIN }],
-      [{ low: TOKEN_MAX, high: TOKEN_MAX }],
-      [{ low: TOKEN_MIN, high: TOKEN_MAX }],
-      [
-        { low: 5n, high: 10n },
-        { low: -10n, high: -5n },
-      ],
-      [
-        { low: 0n, high: 4n },
-        { low: 5n, high: 10n },
-      ],
-      [
-        { low: TOKEN_MIN, high: -1n },
-        { low: 1n, high: TOKEN_MAX },
-      ],
-      [],
-      // So many that the server searches by halves, with neighbours that a double could not tell apart.
-      Array.from({ length: 200 }, (_, index) => {
-        const low = TOKEN_MAX - 800n + BigInt(index) * 4n;
-        return { low, high: low + 1n };
-      }),
-    ];
-    const tokens = [TOKEN_MIN, TOKEN_MIN + 1n, -11n, -10n, -5n, -4n, -1n, 0n, 1n, 4n, 5n, 10n, 11n];
-    for (let near = 0n; near < 810n; near++) tokens.push(TOKEN_MAX - near);
-    await connection.query('CREATE OR REPLACE TABLE tokens (t bigint)');
-    await connection.query(`INSERT INTO tokens VALUES ${tokens.map((token) => `(${token})`).join(', ')}`);
-    for (const ranges of sets) {
+    test('of a missing key is in no range, so that its row is not left out', async () => {
       const [rows] = await connection.query<mysql.RowDataPacket[]>(
-        `SELECT CAST(t AS CHAR) AS t, ${rangeTestSql('t', ranges)} AS inside FROM tokens`,
+        `SELECT ${ownedExclusion('integer', 'k', [{ low: TOKEN_MIN, high: TOKEN_MAX }])} AS owned FROM (SELECT NULL AS k) x`,
       );
-      assert.equal(rows.length, tokens.length);
-      for (const row of rows)
-        assert.equal(
-          row['inside'] === 1,
-          ranges.some((range) => rangeHolds(range, BigInt(row['t']))),
-          `${row['t']} in ${JSON.stringify(ranges, (_key, value) => String(value))}`,
-        );
-    }
+      assert.equal(Number(rows[0]!['owned']), 1);
+    });
   });
-
-  test('of a missing key is in no range, so that its row is not left out', async () => {
-    const [rows] = await connection.query<mysql.RowDataPacket[]>(
-      `SELECT ${ownedExclusion('integer', 'k', [{ low: TOKEN_MIN, high: TOKEN_MAX }])} AS owned FROM (SELECT NULL AS k) x`,
-    );
-    assert.equal(rows[0]!['owned'], 1);
-  });
-});
