@@ -6,6 +6,7 @@ import { EngineSessions } from '../../src/mysql/engine-sessions.js';
 import { lowerFence, prepareFence, raiseFence, removeFence } from '../../src/mysql/fence.js';
 import { preflight } from '../../src/mysql/preflight.js';
 import { copySchema } from '../../src/mysql/schema.js';
+import { AT_ONCE } from '../../src/mysql/short-locks.js';
 import { startMariadb } from '../mariadb.js';
 import { client, HALF, keyspaceOf, sql, startShards, tasksOf, texts, WHOLE } from './shard-fixture.js';
 
@@ -311,8 +312,8 @@ test('a user with exactly the rights that the remedies name can copy a schema an
   );
   const sessions = new EngineSessions();
   const tasks = tasksOf(keyspace, HALF);
-  await sessions.use(asMover, (session) => prepareFence(session, 'rights', tasks));
+  await sessions.use(asMover, (session) => prepareFence(session, 'rights', tasks, AT_ONCE));
   await (await raiseFence(sessions, asMover, 'rights', tasks, 1_000)).release();
   await lowerFence(sessions, asMover, 'rights');
-  await sessions.use(asMover, (session) => removeFence(session, 'rights'));
+  await sessions.use(asMover, (session) => removeFence(session, 'rights', AT_ONCE));
 });
