@@ -56,6 +56,8 @@ export class AnswerReader {
   readonly #kind: AnswerKind;
   #phase: Phase = 'head';
   #missing = 0;
+  /** The rows that come now are the OUT parameters of a prepared CALL. */
+  #isOutParameters = false;
 
   constructor(kind: AnswerKind) {
     this.#kind = kind;
@@ -128,6 +130,7 @@ export class AnswerReader {
     else if (this.#kind === 'prepare') this.isOver = true;
     else {
       this.status = decodeEof(payload(framer)).status;
+      this.#isOutParameters = has(this.status, STATUS.PS_OUT_PARAMS);
       this.#phase = 'rows';
     }
     return 'definitions-end';
@@ -143,6 +146,9 @@ export class AnswerReader {
     const { status, warnings } = decodeEof(payload(framer));
     this.warnings = warnings;
     this.#resultEnds(status);
+    // MySQL 8 does not say behind OUT parameters that the OK of their CALL is to come.
+    if (this.#isOutParameters) this.isOver = false;
+    this.#isOutParameters = false;
     return 'eof';
   }
 

@@ -11,12 +11,12 @@ import { highestNumberSql, leaseNumbers } from './numbers.js';
 import { payloadOf } from './packets.js';
 import { askedBehind, recall, remembered, tellState } from './session-state.js';
 import { resetSettings, startupSetting, warnings, writesUtf8 } from './session-words.js';
-import { decodeTag, rowsTag, sumTags, tagWithNumber } from './tag.js';
+import { mergedTag, sumTags, tagWithNumber } from './tag.js';
 import { transactionWords } from './transaction-words.js';
 import { mysqlValues } from './values.js';
 
 /** Session flags that are said at the login and cannot be said later; see server-login.ts. */
-const CONNECTION_FLAGS = ['found_rows', 'extended_metadata'];
+const CONNECTION_FLAGS = ['found_rows', 'extended_metadata', 'out_parameters'];
 
 const NOTHING = Buffer.alloc(0);
 /** There is no word for "the rest of the file does not come": an end would make the server keep what it has. The connection is ended instead. */
@@ -59,7 +59,7 @@ export const mysqlDialect: Dialect = {
   startupOptions: () => [],
   queryStep: (sql) => ({ type: 'query', sql, frame: encodeQuery(sql) }),
   sumTags,
-  mergedTag: (rows, tags) => rowsTag(rows, decodeTag(sumTags(tags)).warnings),
+  mergedTag,
   copyPayload: (frame) => payloadOf(frame),
   copyFail: () => CUT_SHORT,
   mergeValues: () => mysqlValues,

@@ -58,6 +58,8 @@ export interface ExchangeOptions {
   readonly lacksMetadata?: boolean;
   /** What definitions of texts must name; undefined: as they come. */
   readonly collationId?: number | undefined;
+  /** Each statement makes the server forget what earlier ones warned of. */
+  readonly forgets?: boolean;
 }
 
 const NOTHING: Progress = { status: undefined, error: undefined };
@@ -78,6 +80,7 @@ export class Exchange {
   readonly #allowsFiles: boolean;
   readonly #lacksMetadata: boolean;
   readonly #collationId: number | undefined;
+  readonly #forgets: boolean;
   #sent = 0;
   #at = 0;
   #reader: AnswerReader;
@@ -88,7 +91,7 @@ export class Exchange {
     acts: Act[],
     taker: Taker,
     send: (command: Buffer) => void,
-    { allowsFiles = false, lacksMetadata = false, collationId }: ExchangeOptions = {},
+    { allowsFiles = false, lacksMetadata = false, collationId, forgets = false }: ExchangeOptions = {},
   ) {
     this.#acts = acts;
     this.taker = taker;
@@ -96,6 +99,7 @@ export class Exchange {
     this.#allowsFiles = allowsFiles;
     this.#lacksMetadata = lacksMetadata;
     this.#collationId = collationId;
+    this.#forgets = forgets;
     this.#reader = new AnswerReader(acts[0]?.kind ?? 'status');
   }
 
@@ -157,8 +161,9 @@ export class Exchange {
     const reader = this.#reader;
     if (part === 'definition' && this.#collationId !== undefined)
       nameCollation(framer.buffer, framer.end, this.#collationId);
-    if (part === 'ok') this.taker.tag(encodeTag(reader.ok!));
-    else if (part === 'eof') this.taker.tag(rowsTag(reader.rows, reader.warnings));
+    const forgets = this.#forgets;
+    if (part === 'ok') this.taker.tag(encodeTag({ ...reader.ok!, forgets }));
+    else if (part === 'eof') this.taker.tag(rowsTag(reader.rows, { warnings: reader.warnings, forgets }));
     if (this.#lacksMetadata && (part === 'definition' || part === 'parameter')) {
       const definition = withoutMetadata(payloadOf(framer.buffer, framer.start, framer.end));
       const packet = encodePacket(definition, framer.sequence);

@@ -252,6 +252,7 @@ export class MysqlBackend implements Backend {
       allowsFiles: this.#allowsFiles,
       lacksMetadata: this.#lacksMetadata,
       collationId: this.#loginCollation(),
+      forgets: this.flavor.forgetsMessages,
     });
     this.#exchange.advance();
   }

@@ -18,7 +18,8 @@ export interface ActingBackend {
 /** Statements that begin a transaction: they change nothing that a prepared statement's meaning hangs on. */
 const BEGINS = /^\s*(begin|start\s+transaction|xa\s+start|xa\s+begin)\b/i;
 const XA_BEGINS = /^\s*xa\s+(start|begin)\b/i;
-const XA_ENDS = /\bxa\s+(commit|rollback)\b/i;
+/** A MySQL of today gives a prepared transaction to nobody (xa_detach_on_prepare); its flags tell that it is over here. */
+const XA_ENDS = /\bxa\s+(commit|prepare|rollback)\b/i;
 /** Texts that cannot swallow what stands behind them. */
 const JOINABLE = /^(?:(?!--)[^;#])*$/;
 /** Texts that cannot begin or end a transaction and then fail without our seeing it. */

@@ -13,21 +13,39 @@ interface Left {
   readonly foundRows: bigint | undefined;
   readonly warnings: bigint;
   readonly errors: bigint;
+  /** The servers clear messages with each statement that does not ask for them. */
+  readonly forgets: boolean;
 }
 
-const AT_START: Left = { lastInsertId: 0n, rowCount: 0n, foundRows: 0n, warnings: 0n, errors: 0n };
+const AT_START: Left = {
+  lastInsertId: 0n,
+  rowCount: 0n,
+  foundRows: 0n,
+  warnings: 0n,
+  errors: 0n,
+  forgets: false,
+};
 const UNKNOWN = '?';
 
 function decode(text: string | undefined): Left {
   if (text === undefined) return AT_START;
-  const [id, rowCount, foundRows, warnings, errors] = text
+  const [id, rowCount, foundRows, warnings, errors, forgets] = text
     .split(' ')
     .map((part) => (part === UNKNOWN ? undefined : BigInt(part)));
-  return { lastInsertId: id!, rowCount, foundRows, warnings: warnings!, errors: errors! };
+  return {
+    lastInsertId: id!,
+    rowCount,
+    foundRows,
+    warnings: warnings!,
+    errors: errors!,
+    forgets: forgets === 1n,
+  };
 }
 
-function encode({ lastInsertId, rowCount, foundRows, warnings, errors }: Left): string {
-  return [lastInsertId, rowCount ?? UNKNOWN, foundRows ?? UNKNOWN, warnings, errors].join(' ');
+function encode({ lastInsertId, rowCount, foundRows, warnings, errors, forgets }: Left): string {
+  return [lastInsertId, rowCount ?? UNKNOWN, foundRows ?? UNKNOWN, warnings, errors, forgets ? 1 : 0].join(
+    ' ',
+  );
 }
 
 /** Folds the end of one statement into what the session has left. */
@@ -35,13 +53,17 @@ export function remembered(text: string | undefined, end: StatementEnd): string 
   const left = answered(decode(text), end);
   const foundRows = foundRowsOf(left, end);
   if (end.tag === undefined) return encode({ ...left, rowCount: -1n, foundRows, warnings: 1n, errors: 1n });
-  const { lastInsertId, warnings } = decodeTag(end.tag);
+  const ending = decodeTag(end.tag);
+  const { lastInsertId, warnings } = ending;
+  // What was ended here, and not by a server, says nothing of it.
+  const forgets = left.forgets || ending.forgets === true;
   return encode({
     ...left,
+    forgets,
     lastInsertId: lastInsertId === 0n ? left.lastInsertId : lastInsertId,
     rowCount: rowCountOf(end.tag, end.verb),
     foundRows,
-    ...(keepsMessages(end) ? {} : { warnings: BigInt(warnings), errors: 0n }),
+    ...(!forgets && keepsMessages(end) ? {} : { warnings: BigInt(warnings), errors: 0n }),
   });
 }
 
@@ -49,7 +71,9 @@ const TABLELESS = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', '
 
 /** What uses no table and has nothing to tell leaves the messages of earlier statements (MariaDB manual, SHOW WARNINGS). */
 export function keepsMessages({ tag, verb, sql }: StatementEnd): boolean {
-  if (tag === undefined || decodeTag(tag).warnings > 0) return false;
+  if (tag === undefined) return false;
+  const { warnings, forgets } = decodeTag(tag);
+  if (warnings > 0 || forgets === true) return false;
   return TABLELESS.has(verb) || (verb === 'SELECT' && !/\bfrom\b/i.test(sql));
 }
 
@@ -105,8 +129,9 @@ export function recall(state: SessionState, text: string | undefined): readonly 
   return [`DO LAST_INSERT_ID(${decode(text).lastInsertId})`];
 }
 
-/** Decimals of a text (NOT_FIXED_DEC), as MariaDB says them; they mean nothing. */
+/** Decimals of a text (NOT_FIXED_DEC), as MariaDB and MySQL say them; they mean nothing. */
 const NO_DECIMALS = 39;
+const MYSQL_NO_DECIMALS = 31;
 
 const LEVEL = {
   name: 'Level',
@@ -133,11 +158,18 @@ const MESSAGE_COLUMNS: readonly ResultColumn[] = [
   { ...MESSAGE, tableOid: 0, columnNumber: NO_DECIMALS },
 ];
 
+/** As a MySQL of today has them. */
+const MYSQL_MESSAGE_COLUMNS: readonly ResultColumn[] = [
+  { ...LEVEL, tableOid: 0, columnNumber: MYSQL_NO_DECIMALS },
+  { ...CODE, typeSize: 5, tableOid: BINARY_COLLATION, columnNumber: 0 },
+  { ...MESSAGE, tableOid: 0, columnNumber: MYSQL_NO_DECIMALS },
+];
+
 /** A row of messages, as SHOW WARNINGS has it: level, code, message. */
 type Message = readonly (string | null)[];
 
 const CONNECTION_ID = 'connection_id()';
-const NUMBERS: Readonly<Record<string, keyof Told>> = {
+const NUMBERS: Readonly<Record<string, Exclude<keyof Told, 'forgets'>>> = {
   [CONNECTION_ID]: 'connectionId',
   'row_count()': 'rowCount',
   'found_rows()': 'foundRows',
@@ -178,7 +210,8 @@ export function tellState(
   if (show !== null) return messagesAnswer(left, messages, show, isBinary);
   const items = SELECT.exec(sql)?.[1]?.split(',').map(itemOf);
   if (items === undefined || items.some((item) => item === undefined)) return undefined;
-  return numbersAnswer(left, items as Item[], isBinary);
+  const isCleared = left.forgets ? { warnings: 0n, errors: 0n } : {};
+  return numbersAnswer(left, items as Item[], isBinary, isCleared);
 }
 
 /** The number that the client was told is its own; servers have others. */
@@ -200,13 +233,18 @@ function itemOf(text: string): Item | undefined {
   return { name: alias ?? source, asked };
 }
 
-function numbersAnswer(left: Told, items: readonly Item[], isBinary: boolean): StateAnswer | undefined {
+function numbersAnswer(
+  left: Told,
+  items: readonly Item[],
+  isBinary: boolean,
+  changes: Partial<Left> = {},
+): StateAnswer | undefined {
   const values = items.map(({ asked }) => left[NUMBERS[asked]!]);
   if (values.some((value) => value === undefined)) return undefined;
   return {
     columns: items.map(({ name, asked }) => numberColumn(name, asked)),
     rows: [values.map((value, index) => numberBytes(value!, items[index]!, isBinary))],
-    left: encode({ ...left, rowCount: -1n, foundRows: 1n }),
+    left: encode({ ...left, ...changes, rowCount: -1n, foundRows: 1n }),
   };
 }
 
@@ -233,10 +271,15 @@ function messagesAnswer(
   isBinary: boolean,
 ): StateAnswer {
   const isErrors = kind!.toLowerCase() === 'errors';
-  const wanted = isErrors ? messages.filter(([level]) => level === 'Error') : messages;
+  const told = left.forgets && left.warnings === 0n ? [] : messages;
+  const wanted = isErrors ? told.filter(([level]) => level === 'Error') : told;
   const end = limit === undefined ? wanted.length : Number(offset) + Number(limit);
   const rows = wanted.slice(Number(offset), end).map((message) => messageRow(message, isBinary));
-  return { columns: MESSAGE_COLUMNS, rows, left: encode({ ...left, rowCount: -1n }) };
+  return {
+    columns: left.forgets ? MYSQL_MESSAGE_COLUMNS : MESSAGE_COLUMNS,
+    rows,
+    left: encode({ ...left, rowCount: -1n }),
+  };
 }
 
 function messageRow([level, code, message]: Message, isBinary: boolean): RowFields {

@@ -3,6 +3,7 @@ import type { ClientIdentity } from '../proxy/frontend.js';
 import { settingsOf } from '../proxy/settings.js';
 import { characterSetOf, collationIdOf, UTF8MB4_GENERAL_CI } from './capabilities.js';
 import { errOf } from './error-codes.js';
+import { flavorOf } from './flavor.js';
 import { keepsMessages } from './session-state.js';
 import { decodeTag } from './tag.js';
 
@@ -15,11 +16,9 @@ const RESULT_SETS = new Set(['names', 'character set', 'character_set_results'])
 const COLLATION = 'collation_connection = ';
 
 /** Brings the session variables that clients have changed back to the server's own defaults, which a fresh connection has. */
-export function resetSettings(names: readonly string[]): string {
+export function resetSettings(names: readonly string[], version: string): string {
   // Several set by one statement are one name with commas; hints for routing are no variables of the server's.
-  const said = names
-    .flatMap((name) => name.split(','))
-    .map((name) => (name === 'ignore_space' ? 'sql_mode' : name));
+  const said = names.flatMap((name) => name.split(',')).map((name) => variableOf(name, version));
   const variables = [...new Set(said)].filter(
     (name) => !CHARACTER_SETS.has(name) && !name.startsWith('ringferry.'),
   );
@@ -27,6 +26,13 @@ export function resetSettings(names: readonly string[]): string {
   if (defaults.length === 0) return OUR_NAMES;
   // Last, because a default may be of another character set.
   return `SET ${[...defaults, ...OUR_VARIABLES].join(', ')}`;
+}
+
+/** What the server calls the setting. */
+function variableOf(name: string, version: string): string {
+  if (name === 'ignore_space') return 'sql_mode';
+  if (name === 'tx_isolation') return flavorOf(version).names.isolation;
+  return name === 'tx_read_only' ? flavorOf(version).names.readOnly : name;
 }
 
 const OUR_VARIABLES = [

@@ -320,6 +320,7 @@ function startupOf(
   if (characterSetOf(collationId) !== undefined) startup.set('collation_id', String(collationId));
   if (has(capabilities, CAPABILITY.FOUND_ROWS)) startup.set('found_rows', '1');
   if (has(capabilities, CAPABILITY.IGNORE_SPACE)) startup.set('ignore_space', '1');
+  if (has(capabilities, CAPABILITY.PS_MULTI_RESULTS)) startup.set('out_parameters', '1');
   if (has(capabilities, CAPABILITY.LOCAL_FILES)) startup.set('local_files', '1');
   if (has(mariadb, MARIADB_CAPABILITY.EXTENDED_METADATA)) startup.set('extended_metadata', '1');
   return startup;

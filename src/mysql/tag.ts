@@ -5,43 +5,67 @@ import type { OkMessage } from './result-messages.js';
  * How a statement ended, as one text: `OK affectedRows lastInsertId warnings info…`. What the hall writes itself (`BEGIN`, `SELECT 3` …) is a tag
  * too, and stands for an OK with zeros.
  */
-export type Ending = Pick<OkMessage, 'affectedRows' | 'lastInsertId' | 'warnings' | 'info'>;
+export interface Ending extends Pick<OkMessage, 'affectedRows' | 'lastInsertId' | 'warnings' | 'info'> {
+  /** The server has forgotten what earlier statements warned of: `!` behind the warnings. */
+  readonly forgets?: boolean;
+}
 
 const NOTHING: Ending = { affectedRows: 0n, lastInsertId: 0n, warnings: 0, info: '' };
 /** The status flags and counts of an OK are two bytes each; warnings above are told as this many. */
 const MAX_WARNINGS = 0xffff;
 
-export function encodeTag({ affectedRows, lastInsertId, warnings, info }: Ending): string {
-  const text = `OK ${affectedRows} ${lastInsertId} ${warnings}`;
+export function encodeTag({ affectedRows, lastInsertId, warnings, info, forgets }: Ending): string {
+  const text = `OK ${affectedRows} ${lastInsertId} ${warnings}${forgets === true ? '!' : ''}`;
   return info === '' ? text : `${text} ${info}`;
 }
 
 const ROWS = /^SELECT (\d+)/;
 
 /** The tag of an answer with rows. */
-export function rowsTag(rows: number, warnings: number, lastInsertId = 0n): string {
-  if (lastInsertId !== 0n) return `SELECT ${rows} ${warnings} ${lastInsertId}`;
-  return warnings === 0 ? `SELECT ${rows}` : `SELECT ${rows} ${warnings}`;
+export function rowsTag(
+  rows: number,
+  { warnings, lastInsertId = 0n, forgets = false }: Pick<Ending, 'warnings' | 'forgets'> & Partial<Ending>,
+): string {
+  const told = `SELECT ${rows} ${warnings}${forgets ? '!' : ''}`;
+  if (lastInsertId !== 0n) return `${told} ${lastInsertId}`;
+  return warnings === 0 && !forgets ? `SELECT ${rows}` : told;
+}
+
+/** The tag of one answer with so many rows, in place of several. */
+export function mergedTag(rows: number, tags: readonly (string | undefined)[]): string {
+  const { warnings, forgets } = decodeTag(sumTags(tags));
+  return rowsTag(rows, { warnings, ...(forgets === true ? { forgets } : {}) });
 }
 
 /** The same, of an INSERT whose rows got numbers from us: rows of RETURNING do not tell the first to the client, but later statements may ask for it. */
 export function tagWithNumber(tag: string, first: bigint): string {
   const ending = { ...decodeTag(tag), lastInsertId: first };
   const rows = ROWS.exec(tag)?.[1];
-  return rows === undefined ? encodeTag(ending) : rowsTag(Number(rows), ending.warnings, first);
+  return rows === undefined ? encodeTag(ending) : rowsTag(Number(rows), ending);
 }
 
 export function decodeTag(tag: string): Ending {
-  const rows = /^SELECT \d+ (\d+)(?: (\d+))?$/.exec(tag);
-  if (rows !== null) return { ...NOTHING, warnings: Number(rows[1]), lastInsertId: BigInt(rows[2] ?? 0) };
-  const match = /^OK (\d+) (\d+) (\d+)(?: (.*))?$/s.exec(tag);
+  const rows = /^SELECT \d+ (\d+)(!)?(?: (\d+))?$/.exec(tag);
+  if (rows !== null)
+    return {
+      ...NOTHING,
+      warnings: Number(rows[1]),
+      lastInsertId: BigInt(rows[3] ?? 0),
+      ...forgetting(rows[2]),
+    };
+  const match = /^OK (\d+) (\d+) (\d+)(!)?(?: (.*))?$/s.exec(tag);
   if (match === null) return NOTHING;
   return {
     affectedRows: BigInt(match[1]!),
     lastInsertId: BigInt(match[2]!),
     warnings: Number(match[3]),
-    info: match[4] ?? '',
+    info: match[5] ?? '',
+    ...forgetting(match[4]),
   };
+}
+
+function forgetting(mark: string | undefined): Pick<Ending, 'forgets'> {
+  return mark === undefined ? {} : { forgets: true };
 }
 
 /**
@@ -55,12 +79,13 @@ export function sumTags(tags: readonly (string | undefined)[], split?: SplitInse
   const infos = endings.map((ending, index) =>
     isSplit && split.rows[index] === 1 ? infoOfRow(ending, split.sql) : ending.info,
   );
-  const sum = endings.reduce(
+  const sum = endings.reduce<Ending>(
     (total, ending) => ({
       affectedRows: total.affectedRows + ending.affectedRows,
       lastInsertId: total.lastInsertId === 0n ? ending.lastInsertId : total.lastInsertId,
       warnings: Math.min(MAX_WARNINGS, total.warnings + ending.warnings),
       info: '',
+      ...(total.forgets === true || ending.forgets === true ? { forgets: true } : {}),
     }),
     NOTHING,
   );
@@ -70,7 +95,7 @@ export function sumTags(tags: readonly (string | undefined)[], split?: SplitInse
   if (rows.length > 0 && rows.every((count) => count !== undefined))
     return rowsTag(
       rows.reduce((total, count) => total + Number(count), 0),
-      sum.warnings,
+      { ...sum, lastInsertId: 0n },
     );
   const info = isSplit && infos.includes(undefined) ? '' : infos.reduce<string>(sumInfos, '');
   return encodeTag({ ...sum, lastInsertId, info });

@@ -115,8 +115,8 @@ export interface Dialect {
   readonly words: TransactionWords;
   readonly manners: SessionManners;
   fateOf(error: ServerError): Fate;
-  /** The statement that brings a backend's settings back to how they were after connect; `names`: those that clients may have changed. */
-  resetSettings(names: readonly string[]): string;
+  /** The statement that brings a backend's settings back to how they were after connect; `names`: those that clients may have changed; `version`: as the server has told it. */
+  resetSettings(names: readonly string[], version: string): string;
   /** What must be said when connecting and cannot be said later: backends are pooled by it. */
   connectionStartup(identity: ClientIdentity, database: DatabaseConfig): ReadonlyMap<string, string>;
   readonly warnings: WarningWords | undefined;

@@ -155,10 +155,12 @@ export class PassThroughCourse implements Course {
     this.#held ??= await this.#lanes.borrow(this.#shard);
     const { backend } = this.#held;
     backend.onDrain = () => this.#frontend.resume();
-    // Behind a Flush the server is in the middle of its implicit transaction, though the client's has not begun.
-    const before =
-      this.#status === 'idle' && backend.transaction === 'idle' ? this.#settings.replay(backend) : [];
     const isPinned = this.pinReason !== undefined;
+    // Whatever is said first would take from a pinned backend what the statement asks it for.
+    const asksItsOwn = isPinned && statements[0]?.plan.usesSessionState !== undefined;
+    // Behind a Flush the server is in the middle of its implicit transaction, though the client's has not begun.
+    const isIdle = this.#status === 'idle' && backend.transaction === 'idle';
+    const before = isIdle && !asksItsOwn ? this.#settings.replay(backend) : [];
     if (!isPinned) before.push(...this.#recalled(statements));
     const startedMs = performance.now();
     const outcome = await relay(this.#frontend, backend, request, {

@@ -107,7 +107,8 @@ export class SessionSettings {
 
 /** What must be said first to a backend on which something is set. */
 export function resetOf(dialect: Dialect, backend: Backend): string[] {
-  return backend.settings === '' ? [] : [dialect.resetSettings([...namesIn(backend.settings)])];
+  if (backend.settings === '') return [];
+  return [dialect.resetSettings([...namesIn(backend.settings)], backend.parameters.get('version') ?? '')];
 }
 
 function textOf(settings: ReadonlyMap<string, Setting>): string {

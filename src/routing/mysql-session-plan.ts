@@ -143,8 +143,15 @@ function settingNames({ scope, name, text }: SetAssignment): string[] {
       ...(/isolation/i.test(text) ? ['tx_isolation'] : []),
       ...(/read\s+(only|write)/i.test(text) ? ['tx_read_only'] : []),
     ];
-  return [name.toLowerCase()];
+  const lower = name.toLowerCase();
+  return [SAME_SETTING[lower] ?? lower];
 }
+
+/** The other names of what SET TRANSACTION sets: one setting, whose last value counts. */
+const SAME_SETTING: Readonly<Record<string, string>> = {
+  transaction_isolation: 'tx_isolation',
+  transaction_read_only: 'tx_read_only',
+};
 
 function isOn(assignment: SetAssignment): boolean {
   const { value } = assignment;

@@ -58,17 +58,24 @@ export function definitions(fields: unknown): unknown {
   return DEFINITION.map((name) => (fields as Record<string, unknown>)[name]);
 }
 
-/** One statement after the other, each as text; refusals are kept and do not end it. */
+/** One statement after the other, each as text; refusals are kept and do not end it. `CREATE OR REPLACE` is made of two, as MySQL knows it for views only. */
 export async function each(connection: mysql.Connection, ...statements: string[]): Promise<unknown[]> {
   const outcomes: unknown[] = [];
   for (const sql of statements)
     outcomes.push(
-      await connection.query(sql).then(
+      await ask(connection, sql).then(
         (outcome) => shape(outcome as Outcome),
         (error: unknown) => errorFields(error),
       ),
     );
   return outcomes;
+}
+
+async function ask(connection: mysql.Connection, sql: string): Promise<unknown> {
+  const [, kind, name, rest] = /^CREATE OR REPLACE (TABLE|PROCEDURE) (\w+)(.*)$/s.exec(sql) ?? [];
+  if (kind === undefined) return connection.query(sql);
+  await connection.query(`DROP ${kind} IF EXISTS ${name}`);
+  return connection.query(`CREATE ${kind} ${name}${rest}`);
 }
 
 export const TABLE = `CREATE OR REPLACE TABLE types (

@@ -31,6 +31,10 @@ export const definitionOperations: readonly Operation[] = [
       { charset },
     ),
   ),
+];
+
+/** What only MariaDB has, or does fast. */
+export const mariadbOperations: readonly Operation[] = [
   withConnection('types that only extended metadata names', async (connection) => {
     await each(
       connection,
@@ -43,6 +47,19 @@ export const definitionOperations: readonly Operation[] = [
     return [
       shape(prepared as Outcome),
       ...(await each(connection, sql, `${sql} UNION ${sql}`, 'SHOW WARNINGS', 'SELECT 1')),
+    ];
+  }),
+  withConnection('a value of 20 MB, both ways, as text and prepared', async (connection) => {
+    const large = Buffer.alloc(20 << 20, 'x');
+    const [[text]] = (await connection.query('SELECT ? AS large', [large])) as unknown as [
+      { large: Buffer }[],
+    ];
+    const [[prepared]] = (await connection.execute('SELECT ? AS large', [large])) as unknown as [
+      { large: Buffer }[],
+    ];
+    return [
+      Buffer.compare(Buffer.from(text!.large), large),
+      Buffer.compare(Buffer.from(prepared!.large), large),
     ];
   }),
 ];

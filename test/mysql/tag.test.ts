@@ -10,8 +10,12 @@ describe('a tag', () => {
       const ending = { affectedRows: 2n ** 64n - 1n, lastInsertId: 7n, warnings: 3, info };
       assert.deepEqual(decodeTag(encodeTag(ending)), ending);
     }
-    assert.equal(decodeTag(rowsTag(7, 2)).warnings, 2);
-    assert.equal(decodeTag(rowsTag(7, 0)).warnings, 0);
+    assert.equal(decodeTag(rowsTag(7, { warnings: 2 })).warnings, 2);
+    const ending = { affectedRows: 0n, lastInsertId: 5n, warnings: 0, info: '', forgets: true };
+    assert.deepEqual(decodeTag(encodeTag(ending)), ending);
+    assert.deepEqual(decodeTag(rowsTag(7, ending)), ending);
+    assert.ok(decodeTag(sumTags(['SELECT 3 0!', 'SELECT 4'])).forgets);
+    assert.equal(decodeTag(rowsTag(7, { warnings: 0 })).warnings, 0);
     assert.equal(decodeTag('BEGIN').affectedRows, 0n);
     assert.equal(decodeTag('OKAY 1 2 3').affectedRows, 0n);
   });
