@@ -36,7 +36,7 @@ export interface MysqlEngineOptions {
 
 const RETRY_FOR_MS = 60_000;
 
-/** Migrations between MariaDB servers, version 10.5 or later, by their binary logs. */
+/** Migrations between MariaDB servers, version 10.5 or later, or MySQL servers, 8.0 or later, by their binary logs. */
 export function createMysqlEngine(options: MysqlEngineOptions = {}): MigrationEngine {
   const sessions = new EngineSessions();
   const streams = new Map<string, AppliedStream>();

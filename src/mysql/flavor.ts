@@ -21,8 +21,15 @@ export interface Flavor {
   };
   /** The end of what is committed in the log. */
   readonly logEndSql: string;
+  /** The log's file, offset, and which databases alone stand in it, or do not. */
+  readonly logStatusSql: string;
   /** Holds commits for a moment, and lets them go again: statements that come one after the other. */
-  readonly commitLock: { readonly take: readonly string[]; readonly free: string };
+  readonly commitLock: {
+    readonly take: readonly string[];
+    readonly free: string;
+    /** It waits for statements that read a table, and who uses that table later waits behind it, even once it is given up. */
+    readonly waitsForReaders: boolean;
+  };
   /** XA PREPARE is in the log by itself (MariaDB 10.5, MySQL 5.7.7), so that a log can be read from between the two phases. */
   readonly logsPrepared: boolean;
   /** The log can name a table's columns (binlog_row_metadata). */
@@ -60,9 +67,13 @@ const MYSQL_ROLES = `SELECT CURRENT_ROLE() = IFNULL((SELECT GROUP_CONCAT(DISTINC
   ORDER BY role_name, role_host) FROM information_schema.applicable_roles
   WHERE is_default = 'YES' OR @@activate_all_roles_on_login), 'NONE')`;
 
-const MARIADB_LOCK = { take: ['BACKUP STAGE START', 'BACKUP STAGE BLOCK_COMMIT'], free: 'BACKUP STAGE END' };
-/** Statements that write wait as well. */
-const MYSQL_LOCK = { take: ['FLUSH TABLES WITH READ LOCK'], free: 'UNLOCK TABLES' };
+const MARIADB_LOCK = {
+  take: ['BACKUP STAGE START', 'BACKUP STAGE BLOCK_COMMIT'],
+  free: 'BACKUP STAGE END',
+  waitsForReaders: false,
+};
+/** Statements that write wait as well. LOCK INSTANCE FOR BACKUP, which they do not wait for, holds no commit. */
+const MYSQL_LOCK = { take: ['FLUSH TABLES WITH READ LOCK'], free: 'UNLOCK TABLES', waitsForReaders: true };
 
 /** Reads the greeting's server version, such as `5.5.5-10.11.14-MariaDB-0+deb12u2` or `8.0.36`. */
 export function flavorOf(serverVersion: string): Flavor {
@@ -82,6 +93,7 @@ export function flavorOf(serverVersion: string): Flavor {
     hasOwnRolesSql: rolesSqlOf(isMariadb, number),
     names: namesOf(isMariadb, number),
     logEndSql: isMariadb ? 'SELECT @@gtid_binlog_pos' : MYSQL_POSITION,
+    logStatusSql: !isMariadb && number >= 80_200 ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS',
     commitLock: isMariadb ? MARIADB_LOCK : MYSQL_LOCK,
     logsPrepared: number >= (isMariadb ? 100_500 : 50_707),
     logNamesColumns: number >= (isMariadb ? 100_500 : 80_001),
