@@ -7,8 +7,10 @@ import { flavorOf } from './flavor.js';
 import { keepsMessages } from './session-state.js';
 import { decodeTag } from './tag.js';
 
-/** What our own connections begin with (the handshake's collation). */
-const OUR_NAMES = 'SET NAMES utf8mb4 COLLATE utf8mb4_general_ci';
+/** What our own connections begin with (the handshake's collation). By its number: by name, results would have the set's default, which is another in MySQL 8. */
+const OUR_VARIABLES = ['character_set_client', 'character_set_results', 'collation_connection'].map(
+  (name) => `${name} = ${UTF8MB4_GENERAL_CI}`,
+);
 /** Settings that are no variable of their own; all of them are about character sets. */
 const CHARACTER_SETS = new Set(['names', 'character set', 'collation_id']);
 /** Settings that change character_set_results. */
@@ -23,7 +25,6 @@ export function resetSettings(names: readonly string[], version: string): string
     (name) => !CHARACTER_SETS.has(name) && !name.startsWith('ringferry.'),
   );
   const defaults = variables.map((name) => `SESSION ${name} = DEFAULT`);
-  if (defaults.length === 0) return OUR_NAMES;
   // Last, because a default may be of another character set.
   return `SET ${[...defaults, ...OUR_VARIABLES].join(', ')}`;
 }
@@ -34,12 +35,6 @@ function variableOf(name: string, version: string): string {
   if (name === 'tx_isolation') return flavorOf(version).names.isolation;
   return name === 'tx_read_only' ? flavorOf(version).names.readOnly : name;
 }
-
-const OUR_VARIABLES = [
-  'character_set_client = utf8mb4',
-  'character_set_results = utf8mb4',
-  'collation_connection = utf8mb4_general_ci',
-];
 
 /** Collations up to here are of MySQL 5.5 and MariaDB 5.5, but for gb18030. */
 const LAST_OLD_COLLATION = 247;

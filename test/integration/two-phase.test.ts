@@ -8,7 +8,8 @@ import type { ShopClients } from '../../src/demo/engine.js';
 import { gidPrefix } from '../../src/proxy/two-phase.js';
 import { FileStore } from '../../src/topology/file-store.js';
 import { type After, lastFirst } from '../cluster.js';
-import { MARIADB_TESTS, POSTGRES_TESTS, type TestEngine } from '../engines.js';
+import { MARIADB_TESTS, MYSQL_TESTS, POSTGRES_TESTS, type TestEngine } from '../engines.js';
+import { noGenuineMysql } from '../genuine-mysql.js';
 import { eventually } from './eventually.js';
 import { makeProxyProcess, type RingferryOptions, startRingferry } from './harness.js';
 
@@ -17,11 +18,11 @@ const TOTAL = ACCOUNTS * 100;
 
 /** A refusal that comes with the update, or where the engine has it only with the commit. */
 const REFUSE_THE_RICH: Readonly<Record<string, readonly string[]>> = {
-  Postgres: [
+  postgres: [
     "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.amount > 150 THEN RAISE 'too rich'; END IF; RETURN NULL; END $$",
     'CREATE CONSTRAINT TRIGGER rich AFTER UPDATE ON accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()',
   ],
-  MariaDB: [
+  mysql: [
     "CREATE TRIGGER rich BEFORE UPDATE ON accounts FOR EACH ROW IF NEW.amount > 150 THEN SIGNAL SQLSTATE '45000' SET message_text = 'too rich'; END IF",
   ],
 };
@@ -29,7 +30,8 @@ const REFUSE_THE_RICH: Readonly<Record<string, readonly string[]>> = {
 const atEnd = lastFirst(after);
 // All of them first: what is awaited between two suites would let the first one's end be taken for that of the file.
 const banks: [TestEngine, Bank][] = [];
-for (const engine of [POSTGRES_TESTS, MARIADB_TESTS]) banks.push([engine, await openBank(atEnd, engine)]);
+const engines = [POSTGRES_TESTS, MARIADB_TESTS, ...(noGenuineMysql === undefined ? [MYSQL_TESTS] : [])];
+for (const engine of engines) banks.push([engine, await openBank(atEnd, engine)]);
 
 for (const [engine, bank] of banks) {
   describe(`commits over several shards of ${engine.name}`, () => {
@@ -78,7 +80,7 @@ for (const [engine, bank] of banks) {
       const clients = engine.demo.clients(ringferry.url(), { size: 1, name: 'teller' });
       later(() => clients.end());
       const [onA, onB] = await bank.oneOfEach();
-      await engine.run(bank.urls[1]!, ...REFUSE_THE_RICH[engine.name]!);
+      await engine.run(bank.urls[1]!, ...REFUSE_THE_RICH[engine.demo.protocol]!);
       const teller = await clients.connect();
       await teller.begin();
       await teller.run('UPDATE accounts SET amount = amount - 60 WHERE id = $1', [onA]);
