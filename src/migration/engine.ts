@@ -83,6 +83,12 @@ export interface Fence {
 }
 
 /**
+ * Runs short work at a moment when no client of a proxy is inside a transaction that has touched moving tables on the shard: for
+ * DDL that a server could let an open transaction fail for. Statements wait meanwhile. Without it the work is done at once.
+ */
+export type Quiet = <T>(work: () => Promise<T>) => Promise<T>;
+
+/**
  * What a wing offers to migrations. Everything that makes an object in a database is idempotent; names of objects
  * follow from the migration's id, and `removeTraces` finds and removes them all. Calls that make objects in one database
  * come one after the other. `tables` are the sharded tables with a
@@ -143,7 +149,12 @@ export interface MigrationEngine {
    * raised or prepared is no error, and `removeTraces` is called for each of the three names.
    */
   /** Installs the fence's machinery ahead of time; refuses nothing yet. */
-  prepareFence(address: ShardAddress, migration: string, tasks: readonly CopyTask[]): Promise<void>;
+  prepareFence(
+    address: ShardAddress,
+    migration: string,
+    tasks: readonly CopyTask[],
+    quiet?: Quiet,
+  ): Promise<void>;
   /** Refuses new writers in the tasks' rows and waits for those inside; rejects at the deadline with the fence down again. */
   raiseFence(
     address: ShardAddress,
@@ -167,5 +178,10 @@ export interface MigrationEngine {
     signal: AbortSignal,
   ): Promise<number>;
   /** Removes slots, publications, triggers, functions, tables and settings of this migration; true when nothing is left. */
-  removeTraces(address: ShardAddress, migration: string, notes: readonly string[]): Promise<void>;
+  removeTraces(
+    address: ShardAddress,
+    migration: string,
+    notes: readonly string[],
+    quiet?: Quiet,
+  ): Promise<void>;
 }

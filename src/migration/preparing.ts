@@ -4,6 +4,7 @@ import type { Blocker } from './engine.js';
 import { referenceFence } from './fences.js';
 import { allTasks, copiedTables } from './links.js';
 import { stateIn, withCopies } from './publication.js';
+import { quietOn } from './quiet.js';
 import type { MigrationRecord, Phase } from './record.js';
 import type { Run } from './run.js';
 import { removeAllTraces } from './traces.js';
@@ -55,10 +56,11 @@ export async function prepare(run: Run): Promise<Phase> {
     noteObject(record, source, note);
     await run.save();
     const rangeTasks = links.flatMap((link) => link.rangeTasks);
-    await run.act(engine.prepareFence(run.address(source), record.id, rangeTasks));
+    const quiet = quietOn(run, source);
+    await run.act(engine.prepareFence(run.address(source), record.id, rangeTasks, quiet));
     const referenceTasks = links.flatMap((link) => link.referenceTasks);
     if (referenceTasks.length === 0) continue;
-    await run.act(engine.prepareFence(run.address(source), referenceFence(record), referenceTasks));
+    await run.act(engine.prepareFence(run.address(source), referenceFence(record), referenceTasks, quiet));
   }
   for (const target of run.targets) await run.act(engine.prepareTarget(run.address(target), record.id));
   await run.pausePoint('prepared');

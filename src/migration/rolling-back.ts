@@ -3,6 +3,7 @@ import { type Crossing, cross, drainLimitMs } from './crossing.js';
 import { doubtFence, type FenceSpec, lowerDoubtful, rollbackFence, settleFences } from './fences.js';
 import { Interrupted } from './interrupt.js';
 import { switchedBack } from './publication.js';
+import { quietOn } from './quiet.js';
 import type { Phase } from './record.js';
 import { backoffMs } from './retry.js';
 import type { Run } from './run.js';
@@ -14,7 +15,9 @@ export async function rollBack(run: Run): Promise<Phase> {
   run.startReverse();
   await settleFences(run);
   for (const fence of fencesBack(run)) {
-    await run.act(world.engine.prepareFence(fence.address, fence.name, fence.tasks));
+    await run.act(
+      world.engine.prepareFence(fence.address, fence.name, fence.tasks, quietOn(run, fence.address.shard)),
+    );
   }
   await run.pausePoint('rollback-prepared');
   await untilCaughtUp(run, run.reverse);

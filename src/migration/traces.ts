@@ -1,6 +1,7 @@
 import { asError } from '../lib/errors.js';
 import type { ShardName } from '../topology/ring.js';
 import { referenceFence, rollbackFence } from './fences.js';
+import { quietOn } from './quiet.js';
 import type { MigrationRecord } from './record.js';
 import type { Run } from './run.js';
 
@@ -41,7 +42,7 @@ async function removeTracesOn(run: Run, shard: ShardName): Promise<void> {
   const { record, world } = run;
   const address = run.address(shard);
   for (const name of [record.id, rollbackFence(record), referenceFence(record)]) {
-    await world.engine.removeTraces(address, name, notesOf(record, shard));
+    await world.engine.removeTraces(address, name, notesOf(record, shard), quietOn(run, shard));
   }
 }
 

@@ -158,7 +158,7 @@ export class Binlog {
       `shard ${this.#shard}: the log cannot be read: ${error.message}`,
       {
         cause: error,
-        ...(isDenied ? { hint: 'grant REPLICATION SLAVE and BINLOG MONITOR to its user' } : {}),
+        ...(isDenied ? { hint: 'grant REPLICATION SLAVE to its user' } : {}),
       },
     );
   }

@@ -15,6 +15,9 @@ const WAITING_REPORT_MS = 5_000;
 const POLL_MS = 20;
 const LOCK_TIMEOUT = 1205;
 const LOCK_ATTEMPTS = 150;
+const BUSY_POLL_MS = 250;
+/** Whole seconds only, too. */
+const LONG_STATEMENT_SECONDS = 1;
 /** While we wait for the lock, commits wait behind us: so it is given up soon and tried again. Whole seconds only. */
 const LOCK_WAIT_SECONDS = 1;
 
@@ -46,6 +49,11 @@ async function lockCommits(session: EngineSession): Promise<void> {
   const { take, free } = session.flavor.commitLock;
   await session.run(`SET SESSION lock_wait_timeout = ${LOCK_WAIT_SECONDS}`);
   for (let attempt = 1; ; attempt++) {
+    if (await hasLongStatement(session)) {
+      if (attempt === LOCK_ATTEMPTS) throw notLocked(session, new LongStatement('a statement runs for long'));
+      await sleep(BUSY_POLL_MS);
+      continue;
+    }
     try {
       for (const statement of take) await session.run(statement);
       return;
@@ -57,10 +65,26 @@ async function lockCommits(session: EngineSession): Promise<void> {
   }
 }
 
+class LongStatement extends Error {
+  override readonly name = 'LongStatement';
+}
+
+/** For whose end the lock would wait, and everybody behind it. One that has just begun shows only by that. */
+async function hasLongStatement(session: EngineSession): Promise<boolean> {
+  if (!session.flavor.commitLock.waitsForReaders) return false;
+  const list = await session.rows('SHOW PROCESSLIST');
+  return list.some(
+    ([id, , , , command, seconds]) =>
+      (command === 'Query' || command === 'Execute') &&
+      Number(seconds) >= LONG_STATEMENT_SECONDS &&
+      Number(id) !== session.connectionId,
+  );
+}
+
 function notLocked(session: EngineSession, error: unknown): Error {
   if (session.isLost) return session.failure(error);
   const { shard } = session.address;
-  return errnoOf(error) === LOCK_TIMEOUT
+  return errnoOf(error) === LOCK_TIMEOUT || error instanceof LongStatement
     ? new OperatingError('gate-timeout', `shard ${shard}: commits could not be held for a moment`, {
         cause: error,
         hint: 'end the long statement or the backup that stands in the way (SHOW PROCESSLIST) and try again',

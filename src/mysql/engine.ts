@@ -20,6 +20,7 @@ import { repairRows } from './repair.js';
 import { deleteSelected } from './rows.js';
 import { copySchema } from './schema.js';
 import { advanceSequences } from './sequences.js';
+import { AT_ONCE } from './short-locks.js';
 import { estimateRows, openSourceSnapshot } from './source-snapshot.js';
 import { noteIdentities } from './table-identity.js';
 import { removeTraces } from './traces.js';
@@ -35,7 +36,7 @@ export interface MysqlEngineOptions {
 
 const RETRY_FOR_MS = 60_000;
 
-/** Migrations between MariaDB servers, version 10.5 or later, by their binary logs. */
+/** Migrations between MariaDB servers, version 10.5 or later, or MySQL servers, 8.0 or later, by their binary logs. */
 export function createMysqlEngine(options: MysqlEngineOptions = {}): MigrationEngine {
   const sessions = new EngineSessions();
   const streams = new Map<string, AppliedStream>();
@@ -75,8 +76,8 @@ export function createMysqlEngine(options: MysqlEngineOptions = {}): MigrationEn
     verify: verifyRows,
     repair: (spec, differences) => repairRows(spec, runningStream(streams, spec), differences),
     estimateRows,
-    prepareFence: async (address, migration, tasks) => {
-      await sessions.use(address, (session) => prepareFence(session, migration, tasks));
+    prepareFence: async (address, migration, tasks, quiet = AT_ONCE) => {
+      await sessions.use(address, (session) => prepareFence(session, migration, tasks, quiet));
       await sessions.keepReady(address, migration);
     },
     raiseFence: (address, migration, tasks, deadlineMs) =>
@@ -85,9 +86,9 @@ export function createMysqlEngine(options: MysqlEngineOptions = {}): MigrationEn
     advanceSequences: (sources, target, tasks) => advanceSequences(sessions, sources, target, tasks),
     deleteRows: (address, migration, tasks, signal) =>
       asApplier(address, (session) => deleteSelected(session, tasks, signal, migration)),
-    removeTraces: async (address, migration, notes) => {
+    removeTraces: async (address, migration, notes, quiet = AT_ONCE) => {
       sessions.release(address, migration);
-      await sessions.use(address, (session) => removeTraces(session, migration, notes));
+      await sessions.use(address, (session) => removeTraces(session, migration, notes, quiet));
     },
   };
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asError, OperatingError } from '../lib/errors.js';
-import type { CopyTask, Fence, ShardAddress } from '../migration/engine.js';
+import type { CopyTask, Fence, Quiet, ShardAddress } from '../migration/engine.js';
 import { mergeTasks } from '../migration/selection.js';
 import { tableKey } from '../topology/keyspace.js';
 import {
@@ -46,6 +46,7 @@ export async function prepareFence(
   session: EngineSession,
   migration: string,
   tasks: readonly CopyTask[],
+  quiet: Quiet,
 ): Promise<void> {
   if (!(await tableExists(session, FENCES_TABLE)))
     await session.run(
@@ -65,15 +66,17 @@ export async function prepareFence(
   if (missing.length === 0) return;
   const sleepingSql = flag.sleepingSql?.(migration);
   if (sleepingSql !== undefined) {
-    for (const { task, event } of missing) await installTrigger(session, migration, task, event, sleepingSql);
+    for (const { task, event } of missing)
+      await installTrigger(session, quiet, migration, task, event, sleepingSql);
     await sleep(TRIGGER_TIME_MS);
   }
   for (const { task, event } of missing)
-    await installTrigger(session, migration, task, event, bodySql(flag, migration, task, event));
+    await installTrigger(session, quiet, migration, task, event, bodySql(flag, migration, task, event));
 }
 
 async function installTrigger(
   session: EngineSession,
+  quiet: Quiet,
   migration: string,
   task: CopyTask,
   event: (typeof EVENTS)[number],
@@ -81,7 +84,7 @@ async function installTrigger(
 ): Promise<void> {
   const name = quoteName(fenceTriggerName(migration, task.table, event));
   const made = `TRIGGER ${name} AFTER ${event.toUpperCase()} ON ${quoteTable(task.table)} FOR EACH ROW ${body}`;
-  await withShortLocks(session, task.table.name, async () => {
+  await withShortLocks(session, quiet, task.table.name, async () => {
     if (session.flavor.canReplaceTriggers) return session.run(`CREATE OR REPLACE ${made}`);
     await session.run(`DROP TRIGGER IF EXISTS ${name}`);
     return session.run(`CREATE ${made}`);
@@ -329,16 +332,18 @@ async function readTriggers(
 }
 
 /** Triggers, flag and row of this name; the table of fences with its last row. */
-export async function removeFence(session: EngineSession, migration: string): Promise<void> {
+export async function removeFence(session: EngineSession, migration: string, quiet: Quiet): Promise<void> {
   for (const [name, { table }] of await readTriggers(session, migration))
-    await withShortLocks(session, table, () => session.run(`DROP TRIGGER IF EXISTS ${quoteName(name)}`));
+    await withShortLocks(session, quiet, table, () =>
+      session.run(`DROP TRIGGER IF EXISTS ${quoteName(name)}`),
+    );
   const flag = fenceFlagOf(session.flavor);
-  await flag.remove(session, migration);
+  await flag.remove(session, migration, quiet);
   if (!(await tableExists(session, FENCES_TABLE))) return;
   const names = flag.rows(migration).map(quoteText);
   await session.run(`DELETE FROM ${quoteName(FENCES_TABLE)} WHERE name IN (${names.join(', ')})`);
   if ((await session.value(`SELECT COUNT(*) FROM ${quoteName(FENCES_TABLE)}`)) === '0')
-    await withShortLocks(session, FENCES_TABLE, () =>
+    await withShortLocks(session, quiet, FENCES_TABLE, () =>
       session.run(`DROP TABLE IF EXISTS ${quoteName(FENCES_TABLE)}`),
     );
 }

@@ -21,16 +21,21 @@ export interface Flavor {
   };
   /** The end of what is committed in the log. */
   readonly logEndSql: string;
+  /** The log's file, offset, and which databases alone stand in it, or do not. */
+  readonly logStatusSql: string;
   /** Holds commits for a moment, and lets them go again: statements that come one after the other. */
-  readonly commitLock: { readonly take: readonly string[]; readonly free: string };
+  readonly commitLock: {
+    readonly take: readonly string[];
+    readonly free: string;
+    /** It waits for statements that read a table, and who uses that table later waits behind it, even once it is given up. */
+    readonly waitsForReaders: boolean;
+  };
   /** XA PREPARE is in the log by itself (MariaDB 10.5, MySQL 5.7.7), so that a log can be read from between the two phases. */
   readonly logsPrepared: boolean;
   /** The log can name a table's columns (binlog_row_metadata). */
   readonly logNamesColumns: boolean;
   /** Sessions can switch CHECK constraints off. */
   readonly hasCheckSwitch: boolean;
-  /** Each statement that does not ask for messages clears them (MySQL 5.7); else only those that use a table do. */
-  readonly forgetsMessages: boolean;
   /** `lock_wait_timeout = 0` means no wait at all, and any statement can have a time limit. */
   readonly canLockWithoutWait: boolean;
   /** information_schema.tables may tell an AUTO_INCREMENT of yesterday (information_schema_stats_expiry). */
@@ -43,6 +48,8 @@ export interface Flavor {
   readonly limitedSelect: (select: string, limitMs: number) => string;
   /** For a migration. */
   readonly needs: ServerNeeds;
+  /** Each statement that does not ask for messages clears them (MySQL 5.7); else only those that use a table do. */
+  readonly forgetsMessages: boolean;
   /** Where information_schema lists InnoDB's tables. */
   readonly innodbTables: string;
   /** The log position of everything that this connection has committed. */
@@ -60,9 +67,13 @@ const MYSQL_ROLES = `SELECT CURRENT_ROLE() = IFNULL((SELECT GROUP_CONCAT(DISTINC
   ORDER BY role_name, role_host) FROM information_schema.applicable_roles
   WHERE is_default = 'YES' OR @@activate_all_roles_on_login), 'NONE')`;
 
-const MARIADB_LOCK = { take: ['BACKUP STAGE START', 'BACKUP STAGE BLOCK_COMMIT'], free: 'BACKUP STAGE END' };
-/** Statements that write wait as well. */
-const MYSQL_LOCK = { take: ['FLUSH TABLES WITH READ LOCK'], free: 'UNLOCK TABLES' };
+const MARIADB_LOCK = {
+  take: ['BACKUP STAGE START', 'BACKUP STAGE BLOCK_COMMIT'],
+  free: 'BACKUP STAGE END',
+  waitsForReaders: false,
+};
+/** Statements that write wait as well. LOCK INSTANCE FOR BACKUP, which they do not wait for, holds no commit. */
+const MYSQL_LOCK = { take: ['FLUSH TABLES WITH READ LOCK'], free: 'UNLOCK TABLES', waitsForReaders: true };
 
 /** Reads the greeting's server version, such as `5.5.5-10.11.14-MariaDB-0+deb12u2` or `8.0.36`. */
 export function flavorOf(serverVersion: string): Flavor {
@@ -82,17 +93,18 @@ export function flavorOf(serverVersion: string): Flavor {
     hasOwnRolesSql: rolesSqlOf(isMariadb, number),
     names: namesOf(isMariadb, number),
     logEndSql: isMariadb ? 'SELECT @@gtid_binlog_pos' : MYSQL_POSITION,
+    logStatusSql: !isMariadb && number >= 80_200 ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS',
     commitLock: isMariadb ? MARIADB_LOCK : MYSQL_LOCK,
     logsPrepared: number >= (isMariadb ? 100_500 : 50_707),
     logNamesColumns: number >= (isMariadb ? 100_500 : 80_001),
     hasCheckSwitch: isMariadb && number >= 100_201,
-    forgetsMessages: !isMariadb && number >= 50_700,
     canLockWithoutWait: isMariadb && number >= 100_300,
     cachesTableFacts: !isMariadb && number >= 80_003,
     hasSequences: isMariadb && number >= 100_300,
     canReplaceTriggers: isMariadb && number >= 100_104,
     limitedSelect: isMariadb ? limitedByMariadb : limitedByMysql,
     needs: isMariadb ? MARIADB_NEEDS : MYSQL_NEEDS,
+    forgetsMessages: !isMariadb && number >= 50_700,
     innodbTables: !isMariadb && major >= 8 ? 'innodb_tables' : 'innodb_sys_tables',
     positionSql: isMariadb ? MARIADB_POSITION : MYSQL_POSITION,
   };

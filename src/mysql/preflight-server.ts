@@ -45,8 +45,10 @@ export class ServerChecks {
         ...variableFindings(facts, needs),
         ...(await hashFindings(session)),
         ...rights,
-        // Only who may see them can look.
-        ...(rights.length === 0 ? await preparedFindings(session, needs) : []),
+        // Only who may look can see.
+        ...(rights.length === 0
+          ? [...(await filterFindings(session)), ...(await preparedFindings(session, needs))]
+          : []),
         ...this.#equalityFindings(shard, facts),
       );
     }
@@ -210,6 +212,22 @@ function rightsFindings(
       `SET GLOBAL log_bin_trust_function_creators = 1; or GRANT SUPER ON *.* TO ${account};`,
     ]);
   return findings;
+}
+
+/** Changes of a database that is kept out of the log would never be seen. */
+async function filterFindings(session: EngineSession): Promise<Finding[]> {
+  const database = (await session.value('SELECT DATABASE()')) ?? '';
+  const [row] = await session.rows(session.flavor.logStatusSql);
+  const listed = (place: number): string[] => (row?.[place] ?? '').split(',').filter((name) => name !== '');
+  const [only, ignored] = [listed(2), listed(3)];
+  const isLogged = only.length > 0 ? only.includes(database) : !ignored.includes(database);
+  if (isLogged) return [];
+  return [
+    [
+      `the database ${database} is kept out of the binary log`,
+      "Take binlog_do_db and binlog_ignore_db out of the server's configuration and restart it.",
+    ],
+  ];
 }
 
 /** `user@host`, of which the name may have an `@` of its own. */

@@ -4,7 +4,7 @@ import { tableKey } from '../topology/keyspace.js';
 import { quoteTable, quoteText } from './engine-names.js';
 import type { EngineSession } from './engine-session.js';
 import type { EngineSessions } from './engine-sessions.js';
-import { withShortLocks } from './short-locks.js';
+import { AT_ONCE, withShortLocks } from './short-locks.js';
 
 /**
  * Ids that a table is set ahead when it must be set at all: setting is DDL, which must not wait for anybody while statements
@@ -52,7 +52,9 @@ async function advance(session: EngineSession, { kind, name, last }: IdSource, n
     return;
   }
   const wanted = next + AHEAD < last ? next + AHEAD : next;
-  await withShortLocks(session, name, () => session.run(`ALTER TABLE ${name} AUTO_INCREMENT = ${wanted}`));
+  await withShortLocks(session, AT_ONCE, name, () =>
+    session.run(`ALTER TABLE ${name} AUTO_INCREMENT = ${wanted}`),
+  );
 }
 
 async function readIdSources(session: EngineSession, tasks: readonly CopyTask[]): Promise<IdSource[]> {

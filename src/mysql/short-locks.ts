@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import mysql from 'mysql2';
 import { OperatingError } from '../lib/errors.js';
+import type { Quiet } from '../migration/engine.js';
 import { type EngineSession, errnoOf, LOCK_WAIT_SECONDS } from './engine-session.js';
 
 /** Longer than this, and statements that queue behind ours would be noticed. */
 const SHORT_LOCK_MS = 200;
 const LOCK_ATTEMPTS = 1000;
+/** Statements wait for each of our attempts where they come at quiet moments. */
+const LONGEST_PAUSE_MS = 1_000;
 const KILLED = 1317;
 /** Statement timeout, lock wait timeout, deadlock, query killed. */
 const NOT_NOW = [1969, 1205, 1213, KILLED];
@@ -17,13 +20,15 @@ const NOT_NOW = [1969, 1205, 1213, KILLED];
  */
 export async function withShortLocks<T>(
   session: EngineSession,
+  quiet: Quiet,
   table: string,
   work: () => Promise<T>,
 ): Promise<T> {
-  const limited = session.flavor.canLockWithoutWait ? withoutWait : soonGivenUp;
+  const { canLockWithoutWait } = session.flavor;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await limited(session, table, work);
+      if (canLockWithoutWait) return await withoutWait(session, work);
+      return await quiet(() => soonGivenUp(session, table, work));
     } catch (error) {
       if (!NOT_NOW.includes(errnoOf(error) ?? 0) && !(error instanceof StillRead)) throw error;
       if (attempt === LOCK_ATTEMPTS)
@@ -35,13 +40,16 @@ export async function withShortLocks<T>(
             hint: 'end the long transaction that uses it (information_schema.innodb_trx) and try again',
           },
         );
-      await sleep(10 + Math.random() * 40);
+      await sleep(canLockWithoutWait ? 10 + Math.random() * 40 : Math.min(LONGEST_PAUSE_MS, 30 * attempt));
     }
   }
 }
 
+/** Where nobody is about: no moment is waited for. */
+export const AT_ONCE: Quiet = (work) => work();
+
 /** No wait for metadata locks (0 is MariaDB's NOWAIT), and an end for whatever else it may wait for. */
-async function withoutWait<T>(session: EngineSession, _table: string, work: () => Promise<T>): Promise<T> {
+async function withoutWait<T>(session: EngineSession, work: () => Promise<T>): Promise<T> {
   await session.run(`SET SESSION max_statement_time = ${SHORT_LOCK_MS / 1_000}, lock_wait_timeout = 0`);
   try {
     return await work();
@@ -57,8 +65,8 @@ class StillRead extends Error {
 }
 
 /**
- * MySQL waits for a metadata lock, a second at least: it begins at a moment at which nobody holds the table for reading, so that
- * hardly anybody can come to that circle, and is killed when it waits all the same.
+ * MySQL waits for a metadata lock, a second at least: it begins at a quiet moment (of the proxies' clients), and when nobody else
+ * holds the table for reading, so that hardly anybody can come to that circle; it is killed when it waits all the same.
  */
 async function soonGivenUp<T>(session: EngineSession, table: string, work: () => Promise<T>): Promise<T> {
   if (await isRead(session, table)) throw new StillRead(`${table} is being read`);

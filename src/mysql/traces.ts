@@ -1,3 +1,4 @@
+import type { Quiet } from '../migration/engine.js';
 import type { EngineSession } from './engine-session.js';
 import { removeFence } from './fence.js';
 import { clearLedger } from './ledger.js';
@@ -10,7 +11,8 @@ export async function removeTraces(
   session: EngineSession,
   migration: string,
   _notes: readonly string[],
+  quiet: Quiet,
 ): Promise<void> {
-  await removeFence(session, migration);
+  await removeFence(session, migration, quiet);
   await clearLedger(session, migration);
 }

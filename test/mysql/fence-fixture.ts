@@ -4,6 +4,7 @@ import type { CopyTask, Fence, ShardAddress } from '../../src/migration/engine.j
 import { selectionTest } from '../../src/migration/selection.js';
 import { EngineSessions } from '../../src/mysql/engine-sessions.js';
 import { prepareFence, raiseFence } from '../../src/mysql/fence.js';
+import { AT_ONCE } from '../../src/mysql/short-locks.js';
 import { noGenuineMysql, startGenuineMysql } from '../genuine-mysql.js';
 import {
   HALF,
@@ -39,7 +40,7 @@ export class FenceKit {
     const tasks = tasksOf(keyspace, HALF);
     const isMoving = selectionTest(tasks[0]!);
     const keys = Array.from({ length: 100 }, (_, index) => index + 1);
-    await this.sessions.use(source!, (session) => prepareFence(session, name, tasks));
+    await this.sessions.use(source!, (session) => prepareFence(session, name, tasks, AT_ONCE));
     return {
       source: source!,
       tasks,

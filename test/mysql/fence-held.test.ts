@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { markLog } from '../../src/mysql/change-source.js';
 import { lowerFence, prepareFence, raiseFence, removeFence } from '../../src/mysql/fence.js';
 import { ensureLedger } from '../../src/mysql/ledger.js';
+import { AT_ONCE } from '../../src/mysql/short-locks.js';
 import { aTrigger, KITS, numberOf, refused } from './fence-fixture.js';
 import { client, HALF, keyspaceOf, numbersTo, sql, tasksOf, texts } from './shard-fixture.js';
 
@@ -21,7 +22,7 @@ for (const kit of KITS) {
     );
     await sql(source.url, `DROP TRIGGER ${await aTrigger(source)}`);
     await assert.rejects(kit.raise(database, 'dropped'), /table dropped.customers has no fence/);
-    await kit.sessions.use(source, (session) => prepareFence(session, 'dropped', tasks));
+    await kit.sessions.use(source, (session) => prepareFence(session, 'dropped', tasks, AT_ONCE));
     await (await kit.raise(database, 'dropped')).lower();
   });
 
@@ -69,7 +70,7 @@ for (const kit of KITS) {
       ['mr', ranges],
       ['mf', reference],
     ] as const)
-      await kit.sessions.use(source!, (session) => prepareFence(session, name, fencedTasks));
+      await kit.sessions.use(source!, (session) => prepareFence(session, name, fencedTasks, AT_ONCE));
     const writer = await client(source!, t);
     const fence = await raiseFence(kit.sessions, source!, 'mf', reference, 1_000);
     await assert.rejects(writer.query(`INSERT INTO countries VALUES ('fr', 'France')`), { errno: 1644 });
@@ -81,7 +82,7 @@ for (const kit of KITS) {
     await back.lower();
     await writer.query(`UPDATE customers SET name = 'y'`);
     for (const name of ['m', 'mr', 'mf'])
-      await kit.sessions.use(source!, (session) => removeFence(session, name));
+      await kit.sessions.use(source!, (session) => removeFence(session, name, AT_ONCE));
   });
 
   test(`${kit.title}: keeping fails when the connection is lost that keeps TRUNCATE out`, async () => {
@@ -193,7 +194,7 @@ for (const kit of KITS) {
   test(`${kit.title}: removing a fence removes every trigger, flag and table, and twice is harmless`, async () => {
     const { source } = await kit.fenced('removed');
     for (let time = 0; time < 2; time++)
-      await kit.sessions.use(source, (session) => removeFence(session, 'removed'));
+      await kit.sessions.use(source, (session) => removeFence(session, 'removed', AT_ONCE));
     assert.deepEqual(await texts(source.url, 'SHOW TRIGGERS'), []);
     assert.deepEqual(await texts(source.url, 'SHOW TABLES'), ['customers']);
   });
@@ -203,7 +204,9 @@ for (const kit of KITS) {
     const [open, other] = [await client(source, t), await client(source, t)];
     await open.query('BEGIN');
     await open.query(`UPDATE customers SET name = 'x' WHERE id = ${staying[0]}`);
-    const preparing = kit.sessions.use(source, (session) => prepareFence(session, 'preparing2', tasks));
+    const preparing = kit.sessions.use(source, (session) =>
+      prepareFence(session, 'preparing2', tasks, AT_ONCE),
+    );
     for (let time = 0; time < 20; time++) {
       await other.query(`UPDATE customers SET name = 'y' WHERE id = ${staying[1]}`);
       await sleep(10);

@@ -3,6 +3,7 @@ import { after as atEnd, test } from 'node:test';
 import mysql from 'mysql2/promise';
 import { EngineSession } from '../../src/mysql/engine-session.js';
 import { prepareFence, removeFence } from '../../src/mysql/fence.js';
+import { AT_ONCE } from '../../src/mysql/short-locks.js';
 import { noGenuineMysql, startGenuineMysql } from '../genuine-mysql.js';
 import { HALF, keyspaceOf, numbersTo, type Shards, sql, startShards, tasksOf } from './shard-fixture.js';
 
@@ -48,8 +49,8 @@ for (const [title, shards] of Object.entries(SERVERS))
       await connection.end();
     });
     for (let round = 0; round < ROUNDS; round++) {
-      await prepareFence(session, 'm1', tasks);
-      await removeFence(session, 'm1');
+      await prepareFence(session, 'm1', tasks, AT_ONCE);
+      await removeFence(session, 'm1', AT_ONCE);
     }
     isOpen = false;
     await Promise.all(writers);

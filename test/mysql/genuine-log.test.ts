@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { after as atEnd, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppliedStream, StreamSpec } from '../../src/migration/engine.js';
+import { atQuietMoment } from '../../src/mysql/change-source.js';
 import { createMysqlEngine } from '../../src/mysql/engine.js';
+import { EngineSession } from '../../src/mysql/engine-session.js';
 import { advanceSequences } from '../../src/mysql/sequences.js';
 import { noGenuineMysql, startGenuineMysql } from '../genuine-mysql.js';
 import {
@@ -140,6 +142,29 @@ describe('the log of a genuine MySQL of today', { skip: noGenuineMysql ?? false 
     await (await openStream(pair, back)).stop();
     await sql(source.url, `TRUNCATE TABLE \`${name}\``);
     await assert.rejects(openStream(pair, back), /table emptied\.ü ß\$x€\/#1 was emptied or built anew/);
+  });
+
+  test('a snapshot waits for a long statement by itself: nobody else does', async (t) => {
+    const { source } = await migrationOf(pair, 'report', CUSTOMERS, THOUSAND, KEYED);
+    const [report, reader] = [await client(source, t), await client(source, t)];
+    const ends: string[] = [];
+    const long = report.query('SELECT SLEEP(4) FROM customers LIMIT 1').then(() => ends.push('report'));
+    const running = `SELECT COUNT(*) FROM information_schema.processlist WHERE db = 'report' AND time >= 1 AND state = 'User sleep'`;
+    while ((await texts(source.url, running))[0] !== '1') await sleep(50);
+    const session = await EngineSession.connect(source);
+    const quiet = atQuietMoment(
+      session,
+      () => {},
+      async () => void ends.push('snapshot'),
+    );
+    for (let round = 0; round < 15; round++) {
+      await reader.query('SELECT count(*) FROM customers');
+      await sleep(100);
+    }
+    ends.push('reader');
+    await Promise.all([long, quiet]);
+    assert.deepEqual(ends, ['reader', 'report', 'snapshot']);
+    await session.close();
   });
 
   test('numbers go on behind the source’s of this moment, not of yesterday', async () => {

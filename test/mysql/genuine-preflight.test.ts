@@ -7,7 +7,7 @@ import { client, keyspaceOf, type Shards, sql, startShards } from './shard-fixtu
 
 describe('preflight of a genuine MySQL', { skip: noGenuineMysql ?? false }, async () => {
   if (noGenuineMysql !== undefined) return;
-  const shards: Shards = await startShards(atEnd, 2, {}, startGenuineMysql);
+  const shards: Shards = await startShards(atEnd, 2, { 'binlog-ignore-db': 'ignored' }, startGenuineMysql);
 
   async function databases(
     name: string,
@@ -109,6 +109,20 @@ describe('preflight of a genuine MySQL', { skip: noGenuineMysql ?? false }, asyn
       /b: binlog_transaction_compression is ON, not OFF/,
       /b: gtid_mode is ON_PERMISSIVE, not ON/,
       /b: the server has no function MD5/,
+    ]);
+  });
+
+  test('a database that is kept out of the log', async () => {
+    const { source, target } = await databases('ignored', 'CREATE TABLE t (id int PRIMARY KEY)');
+    const blockers = await preflight(
+      [source],
+      [target],
+      await keyspaceOf(source, { t: 'id:integer' }),
+      'ignored',
+    );
+    assertFound(blockers, [
+      /^a: the database ignored is kept out of the binary log/,
+      /^b: the database ignored is kept out of the binary log/,
     ]);
   });
 

@@ -6,10 +6,11 @@ import { EngineSessions } from '../../src/mysql/engine-sessions.js';
 import { lowerFence, prepareFence, raiseFence, removeFence } from '../../src/mysql/fence.js';
 import { preflight } from '../../src/mysql/preflight.js';
 import { copySchema } from '../../src/mysql/schema.js';
+import { AT_ONCE } from '../../src/mysql/short-locks.js';
 import { startMariadb } from '../mariadb.js';
 import { client, HALF, keyspaceOf, sql, startShards, tasksOf, texts, WHOLE } from './shard-fixture.js';
 
-const shards = await startShards(atEnd, 3);
+const shards = await startShards(atEnd, 3, { 'binlog-ignore-db': 'ignored' });
 
 async function databases(
   name: string,
@@ -40,6 +41,21 @@ test('healthy shards have nothing against it', async () => {
   await sql(source.url, 'INSERT INTO t (id) SELECT seq FROM seq_1_to_100');
   const keyspace = await keyspaceOf(source, { t: 'id:integer' });
   assert.deepEqual(await preflight([source, other], [target], keyspace, 'healthy'), []);
+});
+
+test('a database that is kept out of the log', async () => {
+  const { source, target } = await databases('ignored');
+  await sql(source.url, 'CREATE TABLE t (id int PRIMARY KEY)');
+  const blockers = await preflight(
+    [source],
+    [target],
+    await keyspaceOf(source, { t: 'id:integer' }),
+    'ignored',
+  );
+  assertFound(blockers, [
+    /^a: the database ignored is kept out of the binary log/,
+    /^c: the database ignored is kept out of the binary log/,
+  ]);
 });
 
 test('a server that cannot be reached is named', async () => {
@@ -311,8 +327,8 @@ test('a user with exactly the rights that the remedies name can copy a schema an
   );
   const sessions = new EngineSessions();
   const tasks = tasksOf(keyspace, HALF);
-  await sessions.use(asMover, (session) => prepareFence(session, 'rights', tasks));
+  await sessions.use(asMover, (session) => prepareFence(session, 'rights', tasks, AT_ONCE));
   await (await raiseFence(sessions, asMover, 'rights', tasks, 1_000)).release();
   await lowerFence(sessions, asMover, 'rights');
-  await sessions.use(asMover, (session) => removeFence(session, 'rights'));
+  await sessions.use(asMover, (session) => removeFence(session, 'rights', AT_ONCE));
 });

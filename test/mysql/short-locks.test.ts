@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after as atEnd, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineSession } from '../../src/mysql/engine-session.js';
-import { withShortLocks } from '../../src/mysql/short-locks.js';
+import { AT_ONCE, withShortLocks } from '../../src/mysql/short-locks.js';
 import { noGenuineMysql, startGenuineMysql } from '../genuine-mysql.js';
 import { client, type Shards, sql, startShards } from './shard-fixture.js';
 
@@ -20,7 +20,7 @@ for (const [title, shards] of Object.entries(SERVERS)) {
     let isDone = false;
     await writer.query('START TRANSACTION');
     await writer.query('SELECT * FROM customers');
-    const made = withShortLocks(session, 'customers', async () => {
+    const made = withShortLocks(session, AT_ONCE, 'customers', async () => {
       await session.run('DROP TRIGGER IF EXISTS watch');
       await session.run(`CREATE ${TRIGGER}`);
     }).then(() => {
@@ -47,7 +47,7 @@ for (const [title, shards] of Object.entries(SERVERS)) {
     t.after(() => session.close());
     await writer.query('START TRANSACTION');
     await writer.query('INSERT INTO customers VALUES (1)');
-    const made = withShortLocks(session, 'customers', () => session.run(`CREATE ${TRIGGER}`));
+    const made = withShortLocks(session, AT_ONCE, 'customers', () => session.run(`CREATE ${TRIGGER}`));
     // A wait for the writer's end would never end: the writer ends when these have come through.
     for (let id = 10; id < 30; id++) {
       await other.query(`INSERT INTO customers VALUES (${id})`);

@@ -7,6 +7,7 @@ import { EngineSession } from '../../src/mysql/engine-session.js';
 import { ensureLedger } from '../../src/mysql/ledger.js';
 import { repairRows } from '../../src/mysql/repair.js';
 import { deleteSelected } from '../../src/mysql/rows.js';
+import { AT_ONCE } from '../../src/mysql/short-locks.js';
 import { removeTraces } from '../../src/mysql/traces.js';
 import { verifyRows } from '../../src/mysql/verify.js';
 import { HALF, keyspaceOf, sql, startShards, tasksOf, texts, WHOLE } from './shard-fixture.js';
@@ -192,7 +193,7 @@ test('exactly the selected rows are deleted, in many small transactions, each si
   assert.ok(Number(changes) >= 4, changes);
   assert.equal(await deleteSelected(session, spec.tasks, undefined, 'deleting'), 0);
   await assert.rejects(deleteSelected(session, spec.tasks, AbortSignal.abort(new Error('stop'))), /stop/);
-  for (let time = 0; time < 2; time++) await removeTraces(session, 'deleting', []);
+  for (let time = 0; time < 2; time++) await removeTraces(session, 'deleting', [], AT_ONCE);
   assert.deepEqual(await texts(spec.from.url, 'SHOW TABLES'), ['t']);
   await session.close();
 });
