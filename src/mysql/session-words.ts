@@ -47,8 +47,10 @@ export function startupSetting(name: string, value: string): string | undefined 
   const id = Number(value);
   const set = characterSetOf(id);
   if (set === undefined || id === UTF8MB4_GENERAL_CI) return undefined;
-  const known = `(SELECT ID FROM information_schema.COLLATIONS WHERE ID = ${id})`;
-  const collation = id <= LAST_OLD_COLLATION ? id : `coalesce(${known}, ${collationIdOf(set)})`;
+  // By its name: MySQL takes a number from no expression.
+  const known = `(SELECT COLLATION_NAME FROM information_schema.COLLATIONS
+    WHERE ID IN (${id}, ${collationIdOf(set)}) ORDER BY ID = ${id} DESC LIMIT 1)`;
+  const collation = id <= LAST_OLD_COLLATION ? id : known;
   return `SET character_set_client = ${set}, character_set_results = ${set}, ${COLLATION}${collation}`;
 }
 

@@ -1,7 +1,9 @@
 import type { Operation } from './compare.js';
 import { each, type Outcome, shape, withConnection } from './mysql2-client.js';
 
+/** The first is what clients of MySQL 8 log in with. */
 const COLLATIONS = [
+  'UTF8MB4_0900_AI_CI',
   'UTF8MB4_UNICODE_520_CI',
   'UTF8MB4_BIN',
   'UTF8_UNICODE_CI',
