@@ -48,7 +48,9 @@ export function startupSetting(name: string, value: string): string | undefined 
   const set = characterSetOf(id);
   if (set === undefined || id === UTF8MB4_GENERAL_CI) return undefined;
   const known = `(SELECT ID FROM information_schema.COLLATIONS WHERE ID = ${id})`;
-  const collation = id <= LAST_OLD_COLLATION ? id : `coalesce(${known}, ${collationIdOf(set)})`;
+  // MySQL takes a signed number only.
+  const collation =
+    id <= LAST_OLD_COLLATION ? id : `CAST(coalesce(${known}, ${collationIdOf(set)}) AS SIGNED)`;
   return `SET character_set_client = ${set}, character_set_results = ${set}, ${COLLATION}${collation}`;
 }
 
