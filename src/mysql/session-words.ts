@@ -47,10 +47,10 @@ export function startupSetting(name: string, value: string): string | undefined 
   const id = Number(value);
   const set = characterSetOf(id);
   if (set === undefined || id === UTF8MB4_GENERAL_CI) return undefined;
-  // By its name: MySQL takes a number from no expression.
-  const known = `(SELECT COLLATION_NAME FROM information_schema.COLLATIONS
-    WHERE ID IN (${id}, ${collationIdOf(set)}) ORDER BY ID = ${id} DESC LIMIT 1)`;
-  const collation = id <= LAST_OLD_COLLATION ? id : known;
+  const known = `(SELECT ID FROM information_schema.COLLATIONS WHERE ID = ${id})`;
+  // MySQL takes a signed number only.
+  const collation =
+    id <= LAST_OLD_COLLATION ? id : `CAST(coalesce(${known}, ${collationIdOf(set)}) AS SIGNED)`;
   return `SET character_set_client = ${set}, character_set_results = ${set}, ${COLLATION}${collation}`;
 }
 
