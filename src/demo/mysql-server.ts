@@ -1,13 +1,11 @@
 import { execFile } from 'node:child_process';
-import { chmod, chown, cp, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { OperatingError } from '../lib/errors.js';
-import { freePort } from './free-port.js';
 import { GuardedProcess } from './guarded-process.js';
-import { type RunAs, unprivilegedUser } from './run-as.js';
+import type { RunAs } from './run-as.js';
+import { launchOnPort, startCopies } from './server-copies.js';
 
 /** Enough for a shard under a migration; not durable against a crash of the machine, because these servers are thrown away. */
 const SETTINGS: Readonly<Record<string, string>> = {
@@ -50,21 +48,15 @@ export async function startMysqlServers(
   installation: MysqlInstallation,
   { count, settings = {} }: MysqlServersOptions,
 ): Promise<MysqlServer[]> {
-  const runAs = unprivilegedUser();
-  const folders = await Promise.all(Array.from({ length: count }, () => makeFolder(runAs)));
-  try {
-    const [first, ...others] = folders as [string, ...string[]];
-    await installation.initialize(first, runAs);
-    await Promise.all(others.map((folder) => copyInstallation(first, folder, runAs)));
-    const servers = folders.map(
-      (folder, index) => new MysqlServer(folder, index + 1, installation, settings, runAs),
-    );
-    await Promise.all(servers.map((server) => server.start()));
-    return servers;
-  } catch (error) {
-    await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
-    throw error;
-  }
+  return startCopies(
+    {
+      folderPrefix: 'ringferry-my-',
+      initialize: (folder, runAs) => installation.initialize(folder, runAs),
+      copy: copyInstallation,
+      serverIn: (folder, index, runAs) => new MysqlServer(folder, index + 1, installation, settings, runAs),
+    },
+    count,
+  );
 }
 
 /** One running server. `stop` is for good; `crash` and `start` again keep folder and port. */
@@ -105,14 +97,8 @@ export class MysqlServer {
 
   /** Starts it, on the same port as before if it ran before; resolves when it takes connections. */
   async start(): Promise<void> {
-    const mayChoosePort = this.#port === 0;
-    for (let attempt = 1; ; attempt++) {
-      if (mayChoosePort) this.#port = await freePort();
-      const failure = await this.#launch();
-      if (failure === undefined) return;
-      if (!mayChoosePort || !/already in use/i.test(failure) || attempt === 5)
-        throw new OperatingError('internal', `${this.#installation.title} did not start: ${failure}`);
-    }
+    const { title } = this.#installation;
+    this.#port = await launchOnPort(title, this.#port, /already in use/i, (port) => this.#launch(port));
   }
 
   /** Ends it at once, as a power cut would; the folder stays and `start` recovers it. */
@@ -141,7 +127,7 @@ export class MysqlServer {
   }
 
   /** Returns why it did not start, or undefined. */
-  async #launch(): Promise<string | undefined> {
+  async #launch(port: number): Promise<string | undefined> {
     const settings = { ...SETTINGS, ...this.#installation.settings(this.serverId), ...this.#settings };
     this.#process = await GuardedProcess.start(
       [
@@ -151,7 +137,7 @@ export class MysqlServer {
         `--pid-file=${join(this.folder, 'pid')}`,
         // A server that starts removes other servers' temporary tables from a folder that they share.
         `--tmpdir=${this.folder}`,
-        `--port=${this.#port}`,
+        `--port=${port}`,
         `--server-id=${this.serverId}`,
         ...Object.entries(settings).map(([name, value]) => `--${name}=${value}`),
       ],
@@ -175,14 +161,6 @@ export class MysqlServer {
 
 const run = promisify(execFile);
 
-async function makeFolder(runAs: RunAs | undefined): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'ringferry-my-'));
-  await chmod(folder, 0o711);
-  if (runAs !== undefined) await chown(folder, runAs.uid, runAs.gid);
-  return folder;
-}
-
-/** A copied installation is the same as a fresh one and takes a tenth of the time. */
 async function copyInstallation(from: string, to: string, runAs: RunAs | undefined): Promise<void> {
   if (process.platform === 'win32') await cp(join(from, 'data'), join(to, 'data'), { recursive: true });
   else await run('cp', ['-R', join(from, 'data'), to], { ...runAs, cwd: to });

@@ -1,14 +1,13 @@
 import { execFile } from 'node:child_process';
-import { appendFile, chmod, chown, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, chown, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { asError, OperatingError } from '../lib/errors.js';
-import { freePort } from './free-port.js';
 import { GuardedProcess } from './guarded-process.js';
 import type { PostgresBinaries } from './postgres-binaries.js';
-import { type RunAs, unprivilegedUser } from './run-as.js';
+import type { RunAs } from './run-as.js';
+import { launchOnPort, startCopies } from './server-copies.js';
 
 /** Enough for a shard under a migration; not durable against a crash of the machine, because these servers are thrown away. */
 const SETTINGS: Readonly<Record<string, string>> = {
@@ -41,19 +40,15 @@ export interface PostgresOptions {
 
 /** Starts Postgres servers on private folders and free ports. Their superuser is `postgres`, their encoding UTF8, their collation C. */
 export async function startPostgresServers(options: PostgresOptions): Promise<PostgresServer[]> {
-  const runAs = unprivilegedUser();
-  const folders = await Promise.all(Array.from({ length: options.count }, () => makeFolder(runAs)));
-  try {
-    const [first, ...others] = folders as [string, ...string[]];
-    await initialize(first, options, runAs);
-    await Promise.all(others.map((folder) => copyCluster(first, folder, runAs)));
-    const servers = folders.map((folder) => new PostgresServer(folder, options.binaries.folder, runAs));
-    await Promise.all(servers.map((server) => server.start()));
-    return servers;
-  } catch (error) {
-    await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
-    throw error;
-  }
+  return startCopies(
+    {
+      folderPrefix: 'ringferry-pg-',
+      initialize: (folder, runAs) => initialize(folder, options, runAs),
+      copy: copyCluster,
+      serverIn: (folder, _, runAs) => new PostgresServer(folder, options.binaries.folder, runAs),
+    },
+    options.count,
+  );
 }
 
 /** One running Postgres. `stop` is for good; `crash` and `start` again keep folder and port. */
@@ -85,15 +80,9 @@ export class PostgresServer {
 
   /** Starts it, on the same port as before if it ran before; resolves when it takes connections. */
   async start(): Promise<void> {
-    const mayChoosePort = this.#port === 0;
-    for (let attempt = 1; ; attempt++) {
-      if (mayChoosePort) this.#port = await freePort();
-      const failure = await this.#launch();
-      if (failure === undefined) return;
-      const isPortTaken = failure.includes('Address already in use');
-      if (!mayChoosePort || !isPortTaken || attempt === 5)
-        throw new OperatingError('internal', `Postgres did not start: ${failure}`);
-    }
+    this.#port = await launchOnPort('Postgres', this.#port, /Address already in use/, (port) =>
+      this.#launch(port),
+    );
   }
 
   /** Ends it at once, as a power cut would; the folder stays and `start` recovers it. */
@@ -122,11 +111,11 @@ export class PostgresServer {
   }
 
   /** Returns why it did not start, or undefined. */
-  async #launch(): Promise<string | undefined> {
+  async #launch(port: number): Promise<string | undefined> {
     const data = join(this.folder, 'data');
     // A crashed server leaves this behind; only the new one's own words count below.
     await rm(join(data, 'postmaster.pid'), { force: true });
-    const command = [this.#program, '-D', data, '-p', String(this.#port)] as const;
+    const command = [this.#program, '-D', data, '-p', String(port)] as const;
     this.#process = await GuardedProcess.start([...command], {
       folder: this.folder,
       logFile: 'server.log',
@@ -166,13 +155,6 @@ export class PostgresServer {
 
 const run = promisify(execFile);
 
-async function makeFolder(runAs: RunAs | undefined): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'ringferry-pg-'));
-  await chmod(folder, 0o711);
-  if (runAs !== undefined) await chown(folder, runAs.uid, runAs.gid);
-  return folder;
-}
-
 async function initialize(folder: string, options: PostgresOptions, runAs: RunAs | undefined): Promise<void> {
   const data = join(folder, 'data');
   const program = join(options.binaries.folder, 'initdb');
@@ -209,7 +191,6 @@ async function initialize(folder: string, options: PostgresOptions, runAs: RunAs
   await writeFile(join(data, 'pg_hba.conf'), `${rules.join('\n')}\n`);
 }
 
-/** A copied cluster is the same as an initialized one and takes a tenth of the time. */
 async function copyCluster(from: string, to: string, runAs: RunAs | undefined): Promise<void> {
   if (process.platform === 'win32') return cp(join(from, 'data'), join(to, 'data'), { recursive: true });
   await mkdir(join(to, 'data'), { mode: 0o700, recursive: true });

@@ -1,8 +1,7 @@
-import type { Quiet } from '../migration/engine.js';
 import { FENCES_TABLE, namePrefix, quoteName, quoteText } from './engine-names.js';
 import type { EngineSession } from './engine-session.js';
 import type { Flavor } from './flavor.js';
-import { withShortLocks } from './short-locks.js';
+import { AT_ONCE, withShortLocks } from './short-locks.js';
 
 /**
  * Where a fence keeps whether it is up. Each has the migration's row in the table of fences, which writers lock in shared mode
@@ -14,7 +13,7 @@ export interface FenceFlag {
   make(session: EngineSession, migration: string): Promise<void>;
   exists(session: EngineSession, migration: string): Promise<boolean>;
   /** Takes away all but rows of the table of fences. */
-  remove(session: EngineSession, migration: string, quiet: Quiet): Promise<void>;
+  remove(session: EngineSession, migration: string): Promise<void>;
   /** Names of the migration's rows in the table of fences. */
   rows(migration: string): readonly string[];
   /** What a trigger declares. `ringferry_is_up` is among it. */
@@ -57,9 +56,9 @@ const SEQUENCE_FLAG: FenceFlag = {
     );
   },
   exists: async (session, migration) => tableExists(session, flagName(migration)),
-  async remove(session, migration, quiet) {
+  async remove(session, migration) {
     if (await this.exists(session, migration))
-      await withShortLocks(session, quiet, flagName(migration), () =>
+      await withShortLocks(session, AT_ONCE, flagName(migration), () =>
         session.run(`DROP SEQUENCE IF EXISTS ${sequence(migration)}`),
       );
   },

@@ -18,7 +18,7 @@ import { FenceDeadline } from './fence-deadline.js';
 import { type FenceFlag, fenceFlagOf, tableExists } from './fence-flag.js';
 import { PREPARED_SQL, preparedOf, preparedTransactions } from './prepared-transactions.js';
 import { selectionSql } from './selection.js';
-import { withShortLocks } from './short-locks.js';
+import { AT_ONCE, withShortLocks } from './short-locks.js';
 
 /**
  * The fence: the database itself refuses writes of the moving rows, whoever sends them. Triggers on each table, for rows in
@@ -338,12 +338,12 @@ export async function removeFence(session: EngineSession, migration: string, qui
       session.run(`DROP TRIGGER IF EXISTS ${quoteName(name)}`),
     );
   const flag = fenceFlagOf(session.flavor);
-  await flag.remove(session, migration, quiet);
+  await flag.remove(session, migration);
   if (!(await tableExists(session, FENCES_TABLE))) return;
   const names = flag.rows(migration).map(quoteText);
   await session.run(`DELETE FROM ${quoteName(FENCES_TABLE)} WHERE name IN (${names.join(', ')})`);
   if ((await session.value(`SELECT COUNT(*) FROM ${quoteName(FENCES_TABLE)}`)) === '0')
-    await withShortLocks(session, quiet, FENCES_TABLE, () =>
+    await withShortLocks(session, AT_ONCE, FENCES_TABLE, () =>
       session.run(`DROP TABLE IF EXISTS ${quoteName(FENCES_TABLE)}`),
     );
 }

@@ -45,7 +45,7 @@ export async function withShortLocks<T>(
   }
 }
 
-/** Where nobody is about: no moment is waited for. */
+/** No moment is waited for: our own tables, and those of a database that no client uses yet. */
 export const AT_ONCE: Quiet = (work) => work();
 
 /** No wait for metadata locks (0 is MariaDB's NOWAIT), and an end for whatever else it may wait for. */

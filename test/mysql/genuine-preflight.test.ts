@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { after as atEnd, describe, test } from 'node:test';
-import type { Blocker, ShardAddress } from '../../src/migration/engine.js';
+import type { ShardAddress } from '../../src/migration/engine.js';
 import { preflight } from '../../src/mysql/preflight.js';
 import { noGenuineMysql, startGenuineMysql } from '../genuine-mysql.js';
+import { assertFound } from './findings.js';
 import { client, keyspaceOf, type Shards, sql, startShards } from './shard-fixture.js';
 
 describe('preflight of a genuine MySQL', { skip: noGenuineMysql ?? false }, async () => {
@@ -16,17 +17,6 @@ describe('preflight of a genuine MySQL', { skip: noGenuineMysql ?? false }, asyn
     const [source, target] = await shards.databases(name);
     await sql(source!.url, ...ddl);
     return { source: source!, target: target! };
-  }
-
-  function assertFound(blockers: readonly Blocker[], patterns: readonly RegExp[]): void {
-    const found = blockers.map(({ shard, message }) => `${shard}: ${message}`);
-    for (const pattern of patterns)
-      assert.ok(
-        found.some((each) => pattern.test(each)),
-        `${pattern}\n${found.join('\n')}`,
-      );
-    assert.equal(found.length, patterns.length, found.join('\n'));
-    assert.ok(blockers.every(({ remedy }) => remedy.length > 10));
   }
 
   test('a user with exactly the rights that the remedies name has nothing against it; by a role they count too', async () => {

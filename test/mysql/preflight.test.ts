@@ -8,6 +8,7 @@ import { preflight } from '../../src/mysql/preflight.js';
 import { copySchema } from '../../src/mysql/schema.js';
 import { AT_ONCE } from '../../src/mysql/short-locks.js';
 import { startMariadb } from '../mariadb.js';
+import { assertFound } from './findings.js';
 import { client, HALF, keyspaceOf, sql, startShards, tasksOf, texts, WHOLE } from './shard-fixture.js';
 
 const shards = await startShards(atEnd, 3, { 'binlog-ignore-db': 'ignored' });
@@ -17,21 +18,6 @@ async function databases(
 ): Promise<{ source: ShardAddress; other: ShardAddress; target: ShardAddress }> {
   const [source, other, target] = await shards.databases(name);
   return { source: source!, other: other!, target: target! };
-}
-
-const messages = (blockers: readonly Blocker[]): string[] =>
-  blockers.map(({ shard, message }) => `${shard}: ${message}`);
-
-/** One message for each pattern, and each with a remedy that says something. */
-function assertFound(blockers: readonly Blocker[], patterns: readonly RegExp[]): void {
-  const found = messages(blockers);
-  for (const pattern of patterns)
-    assert.ok(
-      found.some((message) => pattern.test(message)),
-      `${pattern}\n${found.join('\n')}`,
-    );
-  assert.equal(found.length, patterns.length, found.join('\n'));
-  assert.ok(blockers.every((blocker) => blocker.remedy.length > 10));
 }
 
 test('healthy shards have nothing against it', async () => {

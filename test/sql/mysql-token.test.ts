@@ -8,6 +8,7 @@ import { TOKEN_MAX, TOKEN_MIN, tokenOf } from '../../src/topology/token.js';
 import { lastFirst } from '../cluster.js';
 import { noGenuineMysql, startGenuineMysql } from '../genuine-mysql.js';
 import { startMariadb } from '../mariadb.js';
+import { RANGE_SETS, TOKENS_AT_BOUNDS } from './token-ranges.js';
 
 /** Column type, values as SQL, and the canonical text of each. */
 type Stored = readonly [KeyType, column: string, values: Readonly<Record<string, string>>];
@@ -135,31 +136,16 @@ for (const { name, start, stored, sessions } of KINDS)
     }
 
     test('is tested against ranges as JavaScript does, at their very bounds too', async () => {
-      const sets: Range[][] = [
-        [{ low: TOKEN_MIN, high: TOKEN_MIN }],
-        [{ low: TOKEN_MAX, high: TOKEN_MAX }],
-        [{ low: TOKEN_MIN, high: TOKEN_MAX }],
-        [
-          { low: 5n, high: 10n },
-          { low: -10n, high: -5n },
-        ],
-        [
-          { low: 0n, high: 4n },
-          { low: 5n, high: 10n },
-        ],
-        [
-          { low: TOKEN_MIN, high: -1n },
-          { low: 1n, high: TOKEN_MAX },
-        ],
-        [],
+      const sets: (readonly Range[])[] = [
+        ...RANGE_SETS,
         // So many that the server searches by halves, with neighbours that a double could not tell apart.
         Array.from({ length: 200 }, (_, index) => {
           const low = TOKEN_MAX - 800n + BigInt(index) * 4n;
           return { low, high: low + 1n };
         }),
       ];
-      const tokens = [TOKEN_MIN, TOKEN_MIN + 1n, -11n, -10n, -5n, -4n, -1n, 0n, 1n, 4n, 5n, 10n, 11n];
-      for (let near = 0n; near < 810n; near++) tokens.push(TOKEN_MAX - near);
+      const tokens = [...TOKENS_AT_BOUNDS];
+      for (let near = 2n; near < 810n; near++) tokens.push(TOKEN_MAX - near);
       await connection.query('CREATE TABLE tokens (t bigint)');
       await connection.query(`INSERT INTO tokens VALUES ${tokens.map((token) => `(${token})`).join(', ')}`);
       for (const ranges of sets) {

@@ -4,9 +4,10 @@ import pg from 'pg';
 import { ownedExclusion, rangeTestSql, tokenSql } from '../../src/sql/postgres-token.js';
 import { canonicalKey } from '../../src/topology/key.js';
 import type { KeyType } from '../../src/topology/keyspace.js';
-import { type Range, rangeHolds } from '../../src/topology/ring.js';
+import { rangeHolds } from '../../src/topology/ring.js';
 import { TOKEN_MAX, TOKEN_MIN, tokenOf } from '../../src/topology/token.js';
 import { lastFirst, startPostgres } from '../cluster.js';
+import { RANGE_SETS, TOKENS_AT_BOUNDS } from './token-ranges.js';
 
 /** Values of every key type in every spelling that is understood; the database is asked what it makes of them. */
 const VECTORS: Readonly<
@@ -129,45 +130,10 @@ describe('token', () => {
   });
 
   test('is tested against ranges as JavaScript does, at their very bounds too', async () => {
-    const sets: Range[][] = [
-      [{ low: TOKEN_MIN, high: TOKEN_MIN }],
-      [{ low: TOKEN_MAX, high: TOKEN_MAX }],
-      [{ low: TOKEN_MIN, high: TOKEN_MAX }],
-      [
-        { low: 5n, high: 10n },
-        { low: -10n, high: -5n },
-      ],
-      [
-        { low: 0n, high: 4n },
-        { low: 5n, high: 10n },
-      ],
-      [
-        { low: TOKEN_MIN, high: -1n },
-        { low: 1n, high: TOKEN_MAX },
-      ],
-      [],
-    ];
-    const tokens = [
-      TOKEN_MIN,
-      TOKEN_MIN + 1n,
-      -11n,
-      -10n,
-      -5n,
-      -4n,
-      -1n,
-      0n,
-      1n,
-      4n,
-      5n,
-      10n,
-      11n,
-      TOKEN_MAX - 1n,
-      TOKEN_MAX,
-    ];
-    for (const ranges of sets) {
+    for (const ranges of RANGE_SETS) {
       const { rows } = await client.query(
         `SELECT t::text, ${rangeTestSql('t', ranges)} AS inside FROM unnest($1::bigint[]) t`,
-        [tokens.map(String)],
+        [TOKENS_AT_BOUNDS.map(String)],
       );
       for (const row of rows)
         assert.equal(
