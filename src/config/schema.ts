@@ -126,7 +126,7 @@ const pool = z.strictObject({
   pipeline: setting(
     z.int().min(1).max(1_000).default(16),
     false,
-    'Most reads of different clients that stand in line on one backend at once (Postgres; MySQL serves one at a time). 1: none does.',
+    'Most reads of different clients that stand in line on one backend at once. 1: none does.',
   ),
   wait_timeout_ms: setting(
     milliseconds.default(30_000),

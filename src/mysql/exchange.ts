@@ -50,6 +50,15 @@ export interface Progress {
   readonly error: ServerError | undefined;
 }
 
+/** What the acts may do to the transaction, by their texts. */
+export interface Effects {
+  /** After an error the transaction may be another than the last flags said. */
+  readonly isDoubtful: boolean;
+  /** An XA transaction begins, or ends, when all goes well. */
+  readonly beginsXa: boolean;
+  readonly endsXa: boolean;
+}
+
 /** What the connection and its client have settled. */
 export interface ExchangeOptions {
   /** The server was told that it may ask for files. */
@@ -60,8 +69,11 @@ export interface ExchangeOptions {
   readonly collationId?: number | undefined;
   /** Each statement makes the server forget what earlier ones warned of. */
   readonly forgets?: boolean;
+  readonly effects?: Effects;
+  readonly making?: string;
 }
 
+const NO_EFFECTS: Effects = { isDoubtful: false, beginsXa: false, endsXa: false };
 const NOTHING: Progress = { status: undefined, error: undefined };
 
 /**
@@ -69,12 +81,16 @@ const NOTHING: Progress = { status: undefined, error: undefined };
  * that were not sent yet are then dropped, and answers to those that were are nobody's.
  */
 export class Exchange {
-  readonly taker: Taker;
+  /** Changes when nobody waits for the rest any more. */
+  taker: Taker;
   hasFailed = false;
   /** The flags may be stale: an error's packet has none. */
   needsStatus = false;
   /** Number of the next packet of the file that the server waits for. */
   fileSequence: number | undefined;
+  readonly effects: Effects;
+  /** The statement that it makes for those who come later, by its key. */
+  readonly making: string | undefined;
   readonly #acts: Act[];
   readonly #send: (command: Buffer) => void;
   readonly #allowsFiles: boolean;
@@ -91,10 +107,19 @@ export class Exchange {
     acts: Act[],
     taker: Taker,
     send: (command: Buffer) => void,
-    { allowsFiles = false, lacksMetadata = false, collationId, forgets = false }: ExchangeOptions = {},
+    {
+      allowsFiles = false,
+      lacksMetadata = false,
+      collationId,
+      forgets = false,
+      effects = NO_EFFECTS,
+      making,
+    }: ExchangeOptions = {},
   ) {
     this.#acts = acts;
     this.taker = taker;
+    this.effects = effects;
+    this.making = making;
     this.#send = send;
     this.#allowsFiles = allowsFiles;
     this.#lacksMetadata = lacksMetadata;
@@ -105,6 +130,11 @@ export class Exchange {
 
   get isOver(): boolean {
     return this.#at >= this.#acts.length;
+  }
+
+  /** Nothing waits any more for an answer to be written. */
+  get isWritten(): boolean {
+    return this.#sent === this.#acts.length;
   }
 
   /** May the framer hand out parts of packets? */

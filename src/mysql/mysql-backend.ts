@@ -11,6 +11,7 @@ import type {
   StatementDescription,
   TransactionStatus,
 } from '../pool/backend.js';
+import { ExchangeLine, NOBODY } from '../pool/exchange-line.js';
 import { lostError } from '../pool/lost-error.js';
 import { RelayTaker } from '../pool/relay-taker.js';
 import type { PreparedStatement, Request } from '../pool/request.js';
@@ -18,10 +19,10 @@ import { RowCollector } from '../pool/row-collector.js';
 import type { Position } from '../topology/topology.js';
 import { CAPABILITY, has, STATUS } from './capabilities.js';
 import { ASK_STATUS, encodeInitDb, encodeQuery, QUIT, RESET_CONNECTION } from './commands.js';
-import { type Act, Exchange, type Taker } from './exchange.js';
+import { type Act, Exchange, type ExchangeOptions, type Taker } from './exchange.js';
 import type { Flavor } from './flavor.js';
 import { PacketFramer, payloadOf, renumberPacket } from './packets.js';
-import { RequestActs } from './request-acts.js';
+import { RequestActs, sharedKey } from './request-acts.js';
 import { serverError } from './result-messages.js';
 import { DescriptionTaker, OwnTaker, RowTaker } from './row-takers.js';
 import type { Login } from './server-login.js';
@@ -57,8 +58,7 @@ export class MysqlBackend implements Backend {
   readonly parameters = new Map<string, string>();
   readonly connectedAtMs = Date.now();
   requestAtMs = 0;
-  /** Nothing is written behind a command that is not answered yet. */
-  readonly line = undefined;
+  readonly line: ExchangeLine<Exchange>;
   settings = '';
   onAsync: ((frame: Buffer) => void) | undefined;
   onDrain: (() => void) | undefined;
@@ -78,15 +78,13 @@ export class MysqlBackend implements Backend {
   readonly #kill: () => Promise<void>;
   readonly #link: ServerLink<PacketFramer>;
   readonly #statements: ServerStatements;
-  #exchange: Exchange | undefined;
   #collated: { readonly settings: string; readonly id: number | undefined } | undefined;
-  /** What the exchange in work may do to the transaction, by its texts. */
-  #effects: Pick<RequestActs, 'isDoubtful' | 'beginsXa' | 'endsXa'> | undefined;
   /** An error may roll an XA transaction back and leave the connection in it, good for nothing but XA ROLLBACK. */
   #isInXa = false;
   /** What the server said before it ended the connection. */
   #lastWords: ServerError | undefined;
   readonly #slow = () => this.pause();
+  readonly #send = (command: Buffer) => this.#link.send(command);
 
   /** `kill`: stops what runs here, by way of another connection. */
   constructor(target: BackendTarget, login: Login, kill: () => Promise<void>) {
@@ -106,11 +104,18 @@ export class MysqlBackend implements Backend {
     this.isEncrypted = login.isEncrypted;
     this.parameters.set('version', login.flavor.version);
     this.parameters.set('bulk', login.executesBulk ? '1' : '0');
-    this.#noteStatus(login.status, undefined);
+    this.#noteStatus(login.status, undefined, true);
     this.#statements = new ServerStatements(target.preparedStatements ?? DEFAULT_PREPARED_STATEMENTS);
+    this.line = new ExchangeLine({
+      passesReady: false,
+      takes: (request) => this.#takes(request),
+      write: (request, taker) => this.#append(taker, undefined, (acts) => acts.request(request, true)),
+      pause: () => this.pause(),
+      resume: () => this.resume(),
+    });
     this.#link = new ServerLink(socket, new PacketFramer(), {
       onMessage: (found) => this.#packet(found),
-      onPauseInReading: () => this.#exchange?.taker.pauseInReading(),
+      onPauseInReading: () => this.line.head?.taker.pauseInReading(),
       onDrain: () => this.onDrain?.(),
       onLost: (reason) => this.#lost(reason),
     });
@@ -125,7 +130,7 @@ export class MysqlBackend implements Backend {
   }
 
   get isBusy(): boolean {
-    return this.#exchange !== undefined;
+    return this.line.length > 0;
   }
 
   forward(
@@ -173,7 +178,7 @@ export class MysqlBackend implements Backend {
 
   /** Packets of a client's file (LOAD DATA LOCAL INFILE); an empty one is its end. Nothing at all: see `CUT_SHORT`. */
   sendCopy(frame: Buffer): boolean {
-    const exchange = this.#exchange;
+    const exchange = this.line.head;
     // What comes behind the server's error is thrown away.
     if (exchange?.fileSequence === undefined) return true;
     if (frame.length === 0) {
@@ -233,12 +238,42 @@ export class MysqlBackend implements Backend {
   }
 
   #begin(taker: Taker, before: readonly string[] | undefined, fill: (acts: RequestActs) => void): void {
-    if (this.#exchange !== undefined) throw new Error(`backend ${this.id} is busy`);
+    if (this.isBusy) throw new Error(`backend ${this.id} is busy`);
+    this.#append(taker, before, fill);
+  }
+
+  /** A server reads one command after the other from its socket, each when it has answered the one before. */
+  #takes(request: Request): boolean {
+    if (this.isBroken || this.transaction !== 'idle' || this.parameters.get('autocommit') === '0')
+      return false;
+    // What waits for the answer to its first command would be written behind us.
+    if (this.line.some((exchange) => !exchange.isWritten)) return false;
+    const bind = request.steps.find((step) => step.type === 'bind');
+    if (bind?.prepared === undefined || !this.isBusy) return true;
+    const key = sharedKey(bind.prepared, this);
+    if (this.#statements.find(key) !== undefined) return true;
+    if (!this.line.some(({ making }) => making === key)) this.#make(bind.prepared, key);
+    return false;
+  }
+
+  /** Behind those who stand in line, so that later ones find it here. */
+  #make(prepared: PreparedStatement, making: string): void {
+    this.#append(NOBODY, undefined, (acts) => acts.makeShared(prepared), making);
+  }
+
+  #append(
+    taker: Taker,
+    before: readonly string[] | undefined,
+    fill: (acts: RequestActs) => void,
+    making?: string,
+  ): void {
     this.requestAtMs = Date.now();
     if (this.isBroken) {
       taker.broken(lostError(this.shard, this.#lastWords, 'it was lost before'));
       return;
     }
+    // Behind others it is not late, and those who come behind it in this turn go in the same write.
+    this.#link.isPatient = this.isBusy;
     const acts = new RequestActs(this.#statements, this, before);
     fill(acts);
     for (const command of acts.closing) this.#link.send(command);
@@ -246,15 +281,17 @@ export class MysqlBackend implements Backend {
       this.#answerHere(taker, acts.refusal);
       return;
     }
-    this.#effects = acts;
-    const send = (command: Buffer) => this.#link.send(command);
-    this.#exchange = new Exchange(acts.acts, taker, send, {
+    const options: ExchangeOptions = {
       allowsFiles: this.#allowsFiles,
       lacksMetadata: this.#lacksMetadata,
       collationId: this.#loginCollation(),
       forgets: this.flavor.forgetsMessages,
-    });
-    this.#exchange.advance();
+      effects: acts,
+      ...(making === undefined ? {} : { making }),
+    };
+    const exchange = new Exchange(acts.acts, taker, this.#send, options);
+    this.line.push(exchange);
+    exchange.advance();
   }
 
   /** That of the client that is served. */
@@ -274,7 +311,7 @@ export class MysqlBackend implements Backend {
   }
 
   #packet(found: PacketFramer): void {
-    const exchange = this.#exchange;
+    const exchange = this.line.head;
     if (exchange === undefined) {
       this.#unasked(found);
       return;
@@ -287,7 +324,7 @@ export class MysqlBackend implements Backend {
       return;
     }
     if (error?.errno === UNKNOWN_STATEMENT) this.#statements.clear();
-    if (status !== undefined) this.#noteStatus(status, isOwn ? undefined : exchange.taker);
+    if (status !== undefined) this.#noteStatus(status, exchange, isOwn);
     if (exchange.isOver) this.#end(exchange);
   }
 
@@ -306,46 +343,47 @@ export class MysqlBackend implements Backend {
 
   #end(exchange: Exchange): void {
     exchange.taker.pauseInReading();
-    if (exchange.needsStatus && this.#mayHaveChanged()) {
+    const stoodAlone = this.line.length === 1;
+    if (exchange.needsStatus && this.#mayHaveChanged(exchange)) {
+      if (!stoodAlone) throw leftOpen();
       exchange.needsStatus = false;
       exchange.ask(ASK);
       return;
     }
-    this.#exchange = undefined;
+    if (this.transaction !== 'idle' && !stoodAlone) throw leftOpen();
+    this.line.shift();
     this.resume();
     exchange.taker.end(this.transaction);
   }
 
   /** Some errors end the transaction (deadlocks), some statements begin or end one and then fail. */
-  #mayHaveChanged(): boolean {
-    return (
-      this.#effects?.isDoubtful === true ||
-      this.transaction !== 'idle' ||
-      this.parameters.get('autocommit') === '0'
-    );
+  #mayHaveChanged({ effects }: Exchange): boolean {
+    return effects.isDoubtful || this.transaction !== 'idle' || this.parameters.get('autocommit') === '0';
   }
 
-  #noteStatus(status: number, taker: Taker | undefined): void {
+  #noteStatus(status: number, exchange: Exchange | undefined, isOwn: boolean): void {
     const isOpen = has(status, STATUS.IN_TRANS);
-    if (isOpen) this.#isInXa ||= this.#effects?.beginsXa === true;
-    else if (this.#effects?.endsXa === true && this.#exchange?.hasFailed !== true) this.#isInXa = false;
+    if (isOpen) this.#isInXa ||= exchange?.effects.beginsXa === true;
+    else if (exchange?.effects.endsXa === true && !exchange.hasFailed) this.#isInXa = false;
     if (isOpen) this.transaction = 'open';
     else this.transaction = this.#isInXa ? 'failed' : 'idle';
     for (const [name, flag] of REPORTED) {
       const value = has(status, flag) ? '1' : '0';
       if (this.parameters.get(name) === value) continue;
       this.parameters.set(name, value);
-      taker?.parameter(name, value);
+      if (!isOwn) exchange?.taker.parameter(name, value);
     }
   }
 
   #lost(reason: string): void {
     this.isBroken = true;
-    const exchange = this.#exchange;
-    this.#exchange = undefined;
     const error = lostError(this.shard, this.#lastWords, reason);
-    exchange?.taker.broken(error);
+    for (const { taker } of this.line.clear()) taker.broken(error);
     this.onLost?.(error);
     this.onClosed?.();
   }
+}
+
+function leftOpen(): Error {
+  return new Error('a request left a transaction open before others that stand in line');
 }

@@ -3,7 +3,7 @@ import type { PreparedStatement, Request, Step } from '../pool/request.js';
 import type { ParameterValues } from '../routing/plan.js';
 import { COM } from './capabilities.js';
 import { encodeExecute, encodePrepare, encodeQuery, encodeStatementClose } from './commands.js';
-import { type Act, ownError } from './exchange.js';
+import { type Act, type Effects, ownError } from './exchange.js';
 import { encodePacket, payloadOf } from './packets.js';
 import { encodePrepareOk } from './result-messages.js';
 import type { ServerStatements } from './server-statements.js';
@@ -30,13 +30,11 @@ const PLAIN = /^\s*(select|insert|update|delete|replace|show|set|create|alter|dr
  * must be put before them. A server runs every command that it reads, whatever became of the one before: statements whose failure
  * must stop the next one go in one text with it (a server stops there at the first error), or the next one waits.
  */
-export class RequestActs {
+export class RequestActs implements Effects {
   readonly acts: Act[] = [];
   /** Answered without the server. */
   refusal: ServerError | undefined;
-  /** After an error the transaction may be another than the last flags said. */
   isDoubtful = false;
-  /** An XA transaction begins, or ends, when all goes well. */
   beginsXa = false;
   endsXa = false;
   /** Statements to close; goes before the acts and has no answer. */
@@ -102,6 +100,11 @@ export class RequestActs {
   /** Makes a process-wide statement anew, for its description. */
   describe(prepared: PreparedStatement): void {
     this.#prepare(this.#sharedKey(prepared), textOf(prepared), true, { own: 0 });
+  }
+
+  /** Makes a process-wide statement that nobody uses yet. */
+  makeShared(prepared: PreparedStatement): void {
+    this.#ensure(this.#sharedKey(prepared), textOf(prepared), true);
   }
 
   /** A command whose answer is one OK or EOF, or results that nobody wants. */
@@ -201,8 +204,13 @@ export class RequestActs {
   }
 
   #sharedKey(prepared: PreparedStatement): string {
-    return `shared ${prepared.id} ${this.#backend.settings}`;
+    return sharedKey(prepared, this.#backend);
   }
+}
+
+/** What a backend knows a process-wide statement by while it has these settings. */
+export function sharedKey({ id }: PreparedStatement, { settings }: ActingBackend): string {
+  return `shared ${id} ${settings}`;
 }
 
 /** Clients who knew that were not offered it; see `offersBulk`. */

@@ -1,5 +1,5 @@
 import type { ResultColumn, RowFields } from '../pool/backend.js';
-import type { StateAnswer, StatementEnd } from '../proxy/dialect.js';
+import type { SessionLeft, StateAnswer, StatementEnd } from '../proxy/dialect.js';
 import type { SessionState } from '../routing/plan.js';
 import { BINARY_COLLATION, FIELD_FLAG, FIELD_TYPE, UNSIGNED_TYPE } from './capabilities.js';
 import { decodeTag } from './tag.js';
@@ -7,14 +7,20 @@ import { decodeTag } from './tag.js';
 // What a session's statements leave behind them, as servers count it (MariaDB manual, "Information Functions"; held against real servers).
 // A number that the ends of statements do not tell for certain is unknown, and whoever asks for it is refused.
 
-interface Left {
+interface Left extends SessionLeft {
   readonly lastInsertId: bigint;
   readonly rowCount: bigint | undefined;
-  readonly foundRows: bigint | undefined;
+  readonly foundRows: bigint | Found | undefined;
   readonly warnings: bigint;
   readonly errors: bigint;
   /** The servers clear messages with each statement that does not ask for them. */
   readonly forgets: boolean;
+}
+
+/** Rows of a SELECT, and its text, which says whether it found as many; looked at when somebody asks. */
+interface Found {
+  readonly rows: string;
+  readonly sql: string;
 }
 
 const AT_START: Left = {
@@ -25,46 +31,31 @@ const AT_START: Left = {
   errors: 0n,
   forgets: false,
 };
-const UNKNOWN = '?';
 
-function decode(text: string | undefined): Left {
-  if (text === undefined) return AT_START;
-  const [id, rowCount, foundRows, warnings, errors, forgets] = text
-    .split(' ')
-    .map((part) => (part === UNKNOWN ? undefined : BigInt(part)));
-  return {
-    lastInsertId: id!,
-    rowCount,
-    foundRows,
-    warnings: warnings!,
-    errors: errors!,
-    forgets: forgets === 1n,
-  };
-}
-
-function encode({ lastInsertId, rowCount, foundRows, warnings, errors, forgets }: Left): string {
-  return [lastInsertId, rowCount ?? UNKNOWN, foundRows ?? UNKNOWN, warnings, errors, forgets ? 1 : 0].join(
-    ' ',
-  );
+function ofSession(left: SessionLeft | undefined): Left {
+  return (left as Left | undefined) ?? AT_START;
 }
 
 /** Folds the end of one statement into what the session has left. */
-export function remembered(text: string | undefined, end: StatementEnd): string {
-  const left = answered(decode(text), end);
+export function remembered(before: SessionLeft | undefined, end: StatementEnd): SessionLeft {
+  const left = answered(ofSession(before), end);
   const foundRows = foundRowsOf(left, end);
-  if (end.tag === undefined) return encode({ ...left, rowCount: -1n, foundRows, warnings: 1n, errors: 1n });
+  if (end.tag === undefined) return { ...left, rowCount: -1n, foundRows, warnings: 1n, errors: 1n };
   const ending = decodeTag(end.tag);
-  const { lastInsertId, warnings } = ending;
+  const { lastInsertId } = ending;
   // What was ended here, and not by a server, says nothing of it.
   const forgets = left.forgets || ending.forgets === true;
-  return encode({
-    ...left,
-    forgets,
+  const hasMessages = left.warnings !== 0n || left.errors !== 0n;
+  const keeps = hasMessages && !forgets && keepsMessages(end);
+  const after: Left = {
     lastInsertId: lastInsertId === 0n ? left.lastInsertId : lastInsertId,
     rowCount: rowCountOf(end.tag, end.verb),
     foundRows,
-    ...(!forgets && keepsMessages(end) ? {} : { warnings: BigInt(warnings), errors: 0n }),
-  });
+    warnings: keeps ? left.warnings : BigInt(ending.warnings),
+    errors: keeps ? left.errors : 0n,
+    forgets,
+  };
+  return after;
 }
 
 const TABLELESS = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'SET', 'DO']);
@@ -92,14 +83,25 @@ function rowCountOf(tag: string, verb: string): bigint | undefined {
   return affectedRows === 0n || COUNTS.has(verb) ? affectedRows : undefined;
 }
 
-/** SELECT sets it, and not always to the rows that came: with LIMIT, in UNION or inside another statement only the server knows. */
-function foundRowsOf(left: Left, { tag, verb, sql, answer }: StatementEnd): bigint | undefined {
+/** A longer text is looked at right away and not kept. */
+const MAX_KEPT_LENGTH = 4096;
+
+/** SELECT sets it; what stands inside another statement only the server knows. */
+function foundRowsOf(left: Left, { tag, verb, sql, answer }: StatementEnd): Left['foundRows'] {
   if (answer !== undefined) return left.foundRows;
   const rows = tag === undefined ? null : ROWS.exec(tag);
   if (rows === null) return OPAQUE.has(verb) || /\bselect\b/i.test(sql) ? undefined : left.foundRows;
-  const isPlain =
-    verb === 'SELECT' && !/\b(limit|fetch|rownum|union|except|intersect|procedure)\b/i.test(sql);
-  return isPlain && !CALCULATES.test(sql) ? BigInt(rows[1]!) : undefined;
+  if (verb !== 'SELECT') return undefined;
+  const found = { rows: rows[1]!, sql };
+  return sql.length > MAX_KEPT_LENGTH ? foundIn(found) : found;
+}
+
+/** Not always the rows that came: with LIMIT or in UNION only the server knows. */
+function foundIn(foundRows: Left['foundRows']): bigint | undefined {
+  if (foundRows === undefined || typeof foundRows === 'bigint') return foundRows;
+  const { rows, sql } = foundRows;
+  const isPlain = !/\b(limit|fetch|rownum|union|except|intersect|procedure)\b/i.test(sql);
+  return isPlain && !CALCULATES.test(sql) ? BigInt(rows) : undefined;
 }
 
 /** How many rows were found, and the id if the statement gives one: it was not asked with that of the session before. */
@@ -122,11 +124,11 @@ function answered(left: Left, { answer }: StatementEnd): Left {
 }
 
 /** Statements that make a server answer for what the session did elsewhere. */
-export function recall(state: SessionState, text: string | undefined): readonly string[] | undefined {
+export function recall(state: SessionState, left: SessionLeft | undefined): readonly string[] | undefined {
   // Who asks for autocommit may ask for the id in the same statement.
   if (state === 'connection-id') return [];
   if (state !== 'last-insert-id' && state !== 'given-insert-id' && state !== 'autocommit') return undefined;
-  return [`DO LAST_INSERT_ID(${decode(text).lastInsertId})`];
+  return [`DO LAST_INSERT_ID(${ofSession(left).lastInsertId})`];
 }
 
 /** Decimals of a text (NOT_FIXED_DEC), as MariaDB and MySQL say them; they mean nothing. */
@@ -192,13 +194,15 @@ const SHOW = /^\s*show\s+(warnings|errors)(?:\s+limit\s+(?:(\d+)\s*,\s*)?(\d+))?
  */
 export function tellState(
   sql: string,
-  text: string | undefined,
-  messages: readonly Message[],
+  before: SessionLeft | undefined,
+  messages: readonly Message[] | undefined,
   isBinary: boolean,
   connectionId: number | undefined,
 ): StateAnswer | undefined {
-  const left = {
-    ...decode(text),
+  const kept = ofSession(before);
+  const left: Told = {
+    ...kept,
+    foundRows: foundIn(kept.foundRows),
     connectionId: connectionId === undefined ? undefined : BigInt(connectionId),
   };
   const count = SHOW_COUNT.exec(sql)?.[1]?.toLowerCase();
@@ -207,7 +211,7 @@ export function tellState(
     return numbersAnswer(left, [{ name: `@@session.${name}`, asked: `@@${name}` }], isBinary);
   }
   const show = SHOW.exec(sql);
-  if (show !== null) return messagesAnswer(left, messages, show, isBinary);
+  if (show !== null) return messages && messagesAnswer(left, messages, show, isBinary);
   const items = SELECT.exec(sql)?.[1]?.split(',').map(itemOf);
   if (items === undefined || items.some((item) => item === undefined)) return undefined;
   const isCleared = left.forgets ? { warnings: 0n, errors: 0n } : {};
@@ -216,6 +220,7 @@ export function tellState(
 
 /** The number that the client was told is its own; servers have others. */
 interface Told extends Left {
+  readonly foundRows: bigint | undefined;
   readonly connectionId: bigint | undefined;
 }
 
@@ -244,8 +249,12 @@ function numbersAnswer(
   return {
     columns: items.map(({ name, asked }) => numberColumn(name, asked)),
     rows: [values.map((value, index) => numberBytes(value!, items[index]!, isBinary))],
-    left: encode({ ...left, ...changes, rowCount: -1n, foundRows: 1n }),
+    left: leaving({ ...left, ...changes, rowCount: -1n, foundRows: 1n }),
   };
+}
+
+function leaving({ lastInsertId, rowCount, foundRows, warnings, errors, forgets }: Left): Left {
+  return { lastInsertId, rowCount, foundRows, warnings, errors, forgets };
 }
 
 /** As servers define them. */
@@ -278,7 +287,7 @@ function messagesAnswer(
   return {
     columns: left.forgets ? MYSQL_MESSAGE_COLUMNS : MESSAGE_COLUMNS,
     rows,
-    left: encode({ ...left, rowCount: -1n }),
+    left: leaving({ ...left, rowCount: -1n }),
   };
 }
 

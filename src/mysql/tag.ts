@@ -45,6 +45,8 @@ export function tagWithNumber(tag: string, first: bigint): string {
 }
 
 export function decodeTag(tag: string): Ending {
+  // Most are of reads, and say nothing but their rows.
+  if (tag.startsWith('SELECT ') && !tag.includes(' ', 7)) return NOTHING;
   const rows = /^SELECT \d+ (\d+)(!)?(?: (\d+))?$/.exec(tag);
   if (rows !== null)
     return {

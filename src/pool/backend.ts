@@ -38,11 +38,13 @@ export interface RelaySink {
 
 /**
  * Who hears the answer of a read that stands in line with others on one backend: exactly one of `onEnd`, `onBroken` and `onMoved` comes.
- * The answer is the client's as it is, its end (ReadyForQuery) with it.
+ * The answer is the client's as it is, its end with it where the line `passesReady`.
  */
 export interface SharedSink extends RelaySink {
   /** It was taken out of the line before anything of its answer came: what stands before it takes too long. It must be run elsewhere. */
   onMoved(): void;
+  /** Comes before `onCommandTag`. False: it must be run with a backend for itself after all. It has been given up then. */
+  acceptsTag?(tag: string): boolean;
 }
 
 /**
@@ -52,11 +54,16 @@ export interface SharedSink extends RelaySink {
 export interface RequestLine {
   /** Requests that are written and not answered. */
   readonly length: number;
+  /** Answers come with their end (ReadyForQuery); else whoever has asked must say it to the client. */
+  readonly passesReady: boolean;
   /** Requests answered since connect. Stands still while the head of the line takes long. */
   readonly answeredTotal: number;
   /** Nobody waits for the answer of the head any more. */
   readonly isHeadGivenUp: boolean;
-  /** Could the request be put in line now? Not while a statement that it uses is being made, or has to be looked at first. */
+  /**
+   * Could the request be put in line now? Not while a statement that it uses is being made, or has to be looked at first. One that is missing
+   * may be made now, for those who come later.
+   */
   takes(request: Request): boolean;
   /** Puts a request in line that it takes. */
   join(request: Request, sink: SharedSink): void;

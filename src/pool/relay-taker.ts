@@ -1,5 +1,5 @@
 import { onlyToBeWritten } from '../lib/read-chunks.js';
-import type { RelaySink, ServerError, TransactionStatus } from './backend.js';
+import type { RelaySink, ServerError, SharedSink, TransactionStatus } from './backend.js';
 
 /** Passes answers on as the bytes they came in: neighbouring messages go out as one slice. */
 export class RelayTaker {
@@ -53,7 +53,11 @@ export class RelayTaker {
 
   tag(tag: string): void {
     // Where the end is passed on as it came, nothing is put between the answers, so they can go as one slice.
-    if (!this.passesReady) this.#flush();
+    if (!this.passesReady) {
+      const sink: Partial<SharedSink> = this.sink;
+      if (sink.acceptsTag?.(tag) === false) return;
+      this.#flush();
+    }
     this.sink.onCommandTag(tag);
   }
 

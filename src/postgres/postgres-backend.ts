@@ -11,6 +11,7 @@ import type {
   TransactionStatus,
 } from '../pool/backend.js';
 import { ServerFailure } from '../pool/backend.js';
+import { ExchangeLine } from '../pool/exchange-line.js';
 import { lostError } from '../pool/lost-error.js';
 import { RelayTaker } from '../pool/relay-taker.js';
 import type { PreparedStatement, Request } from '../pool/request.js';
@@ -24,7 +25,6 @@ import {
 } from './backend-messages.js';
 import { sendCancelRequest } from './cancel-request.js';
 import { Exchange, type Taker } from './exchange.js';
-import { ExchangeLine } from './exchange-line.js';
 import { EXPECT } from './expectations.js';
 import type { Framer } from './framer.js';
 import { encodeCopyFail, encodeDescribe, FLUSH, SYNC, TERMINATE } from './frontend-messages.js';
@@ -36,6 +36,7 @@ import { DescriptionTaker, RowTaker } from './row-takers.js';
 import type { ServerAddress } from './server-address.js';
 import type { Login } from './server-login.js';
 import { ServerStatements } from './server-statements.js';
+import { statementToCheck } from './statement-check.js';
 import { HEADER_BYTES } from './wire.js';
 
 const NO_COPY = encodeCopyFail('COPY FROM STDIN is not possible here');
@@ -66,7 +67,7 @@ export class PostgresBackend implements Backend {
   readonly #link: ServerLink<Framer>;
   readonly #framer: Framer;
   readonly #statements: ServerStatements;
-  readonly line: ExchangeLine;
+  readonly line: ExchangeLine<Exchange>;
   /** After an error in a request that ended with Flush, the server skips everything up to the next Sync. */
   #skipsToSync = false;
   /** What the server said before it ended the connection. */
@@ -87,16 +88,14 @@ export class PostgresBackend implements Backend {
     this.secretKey = login.secretKey;
     this.parameters = login.parameters;
     this.#statements = new ServerStatements(target, login.parameters);
-    this.line = new ExchangeLine(
-      {
-        isFree: () => this.#isFree,
-        write: (request, taker) =>
-          this.#append([], taker, false, (writer) => writer.request(request, true, false)),
-        pause: () => this.pause(),
-        resume: () => this.resume(),
-      },
-      this.#statements,
-    );
+    this.line = new ExchangeLine({
+      passesReady: true,
+      takes: (request) => this.#isFree && this.#areMade(request),
+      write: (request, taker) =>
+        this.#append([], taker, false, (writer) => writer.request(request, true, false)),
+      pause: () => this.pause(),
+      resume: () => this.resume(),
+    });
     this.#preliminaries = new Preliminaries({
       backend: this,
       statements: this.#statements,
@@ -130,6 +129,20 @@ export class PostgresBackend implements Backend {
     return (
       !this.isBroken && this.transaction === 'idle' && !this.#skipsToSync && !this.#preliminaries.areGoingOn
     );
+  }
+
+  /** A statement that another exchange is making may yet be refused, and one prepared elsewhere must be looked at before it is used. */
+  #areMade(request: Request): boolean {
+    for (const step of request.steps) {
+      if (step.type === 'parse') return true;
+      if (step.type !== 'bind' || step.prepared === undefined) continue;
+      const name =
+        step.prepared.name === ''
+          ? this.#statements.unnamedOf(step.prepared)
+          : this.#statements.nameOf(step.prepared);
+      if (this.line.some((exchange) => exchange.isMaking(name))) return false;
+    }
+    return statementToCheck(request, this.#statements) === undefined;
   }
 
   forward(

@@ -101,11 +101,14 @@ export interface StatementEnd {
   readonly answer?: string | undefined;
 }
 
+/** What a session's statements have left for later ones to ask, as only the wing reads it. */
+export type SessionLeft = object;
+
 /** The answer to a question about what earlier statements left, and what the question itself leaves. */
 export interface StateAnswer {
   readonly columns: readonly ResultColumn[];
   readonly rows: readonly RowFields[];
-  readonly left: string;
+  readonly left: SessionLeft;
 }
 
 /** What a wing gives to the hall: facts and functions in which the engines differ. */
@@ -121,9 +124,9 @@ export interface Dialect {
   connectionStartup(identity: ClientIdentity, database: DatabaseConfig): ReadonlyMap<string, string>;
   readonly warnings: WarningWords | undefined;
   /** What a session must remember of its statements for later ones: folded over their ends. */
-  remembered(left: string | undefined, end: StatementEnd): string | undefined;
+  remembered(left: SessionLeft | undefined, end: StatementEnd): SessionLeft | undefined;
   /** Statements that make a server answer for what this session did elsewhere (`LAST_INSERT_ID()`). undefined: it cannot be said. */
-  recall(state: SessionState, left: string | undefined): readonly string[] | undefined;
+  recall(state: SessionState, left: SessionLeft | undefined): readonly string[] | undefined;
   /** What must be asked right behind a statement, because its end does not tell it and later ones may ask for it. */
   askedBehind(end: StatementEnd): string | undefined;
   /** The same, to know whether the number that its tag tells was given by the server and not by the client. */
@@ -134,12 +137,12 @@ export interface Dialect {
   tagAsAnswered(end: StatementEnd & { readonly tag: string }, answer: string): string;
   /**
    * The answer to a statement that asks for nothing but that; undefined: the servers must answer it, or nobody can. `messages`: what
-   * `warnings` brought; `isBinary`: the client has prepared the statement; `connectionId`: the number that the client was told.
+   * `warnings` brought, undefined where that is not known; `isBinary`: the client has prepared the statement; `connectionId`: the number that the client was told.
    */
   tellState(
     sql: string,
-    left: string | undefined,
-    messages: readonly (readonly (string | null)[])[],
+    left: SessionLeft | undefined,
+    messages: readonly (readonly (string | null)[])[] | undefined,
     isBinary: boolean,
     connectionId: number | undefined,
   ): StateAnswer | undefined;

@@ -2,6 +2,8 @@ import { OperatingError, unsupported } from '../lib/errors.js';
 import type { Backend } from '../pool/backend.js';
 import { ServerFailure } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
+import { CONCATENATED } from '../routing/dml-plan.js';
+import type { Merge } from '../routing/plan.js';
 import type { Execution, SessionContext, Way } from './execution.js';
 import { type GatherOutcome, type GatherSink, gather, type Part } from './gather.js';
 import { partsOf } from './gather-write.js';
@@ -20,25 +22,35 @@ export async function gatherRead(
 ): Promise<void> {
   context.database.counters.scatter++;
   const { plan } = execution.planned;
+  const merge = mergeOf(execution, way);
   const lent: { backend: Backend; pool: Pool }[] = [];
-  const act = plan.copy?.direction === 'out' ? copyOut : mergeRows;
   try {
     const formats =
-      plan.merge === undefined
+      merge === undefined
         ? execution.resultFormats
-        : RowMerger.shardFormats(plan.merge, execution.resultFormats, context.database.mergeValues);
+        : RowMerger.shardFormats(merge, execution.resultFormats, context.database.mergeValues);
     const parts =
       transaction === undefined
         ? await lendParts(context, execution, way, formats, lent)
         : await partsOf(context, transaction, execution, way, formats);
     await execution.answerLocally?.();
-    await act(context, execution, parts);
+    if (plan.copy?.direction === 'out') await copyOut(context, execution, parts);
+    else await mergeRows(context, execution, parts, merge);
   } catch (thrown) {
     transaction?.noteFailure(thrown instanceof ServerFailure ? thrown.serverError : undefined);
     throw thrown;
   } finally {
     for (const { backend, pool } of lent) context.lanes.giveBack(backend, pool);
   }
+}
+
+/** Rows of one shard that ran the client's own words are the answer as it is. */
+function mergeOf({ planned }: Execution, { route, router, snapshot }: Way): Merge | undefined {
+  const [shard] = route.shards;
+  const isWhole = shard !== undefined && route.shards.length === 1;
+  return isWhole && router.sqlFor(planned, route, shard, snapshot) === planned.sql
+    ? CONCATENATED
+    : planned.plan.merge;
 }
 
 /** Outside a transaction: one backend of each shard, lent in ascending order. */
@@ -63,8 +75,8 @@ async function mergeRows(
   context: SessionContext,
   execution: Execution,
   parts: readonly Part[],
+  merge: Merge | undefined,
 ): Promise<void> {
-  const { merge } = execution.planned.plan;
   if (merge === undefined)
     throw unsupported('this statement over several shards', 'Give the shard key one value.');
   const answer = new MergedAnswer(context, execution, merge, parts);

@@ -1,7 +1,7 @@
 import { type OperatingError, unsupported } from '../lib/errors.js';
 import type { Backend, ServerError } from '../pool/backend.js';
 import type { ParameterValues, PlannedStatement } from '../routing/plan.js';
-import type { Dialect, StatementEnd } from './dialect.js';
+import type { Dialect, SessionLeft, StatementEnd } from './dialect.js';
 import type { Frontend } from './frontend.js';
 
 /** How statements ended on one backend. */
@@ -15,10 +15,11 @@ type Statement = Pick<PlannedStatement, 'plan' | 'sql'>;
 /** What a session's statements leave for its later ones to ask (`LAST_INSERT_ID()`, SHOW WARNINGS), although each may run on another backend. */
 export class SessionMemory {
   readonly #dialect: Dialect;
-  #left: string | undefined;
+  #left: SessionLeft | undefined;
   /** Before the ends that were noted last. */
-  #leftBefore: string | undefined;
-  #warnings: readonly (readonly (string | null)[])[] = [];
+  #leftBefore: SessionLeft | undefined;
+  /** undefined: there are some, and nobody can tell them any more. */
+  #warnings: readonly (readonly (string | null)[])[] | undefined = [];
 
   constructor(dialect: Dialect) {
     this.#dialect = dialect;
@@ -98,15 +99,38 @@ export class SessionMemory {
   ): Promise<void> {
     const { warnings } = this.#dialect;
     if (warnings === undefined) return;
+    const isQuiet = error === undefined && !ended.some(({ tags }) => this.isToBeAsked(tags.at(-1)));
+    if (isQuiet && this.#warnings?.length === 0) return;
     if (error === undefined && statement !== undefined)
       if (warnings.staysBehind(endOf(ended[0]?.tags.at(-1), statement))) return;
-    this.#warnings = error === undefined ? [] : [warnings.ofError(error)];
+    let found = error === undefined ? [] : [warnings.ofError(error)];
+    this.#warnings = found;
     if (error !== undefined) return;
     for (const { backend, tags } of ended) {
       const last = tags.at(-1);
-      if (last === undefined || !warnings.isDue(last) || backend.isBroken) continue;
-      this.#warnings = [...this.#warnings, ...(await backend.rows(warnings.sql))];
+      if (!this.isToBeAsked(last) || backend.isBroken) continue;
+      found = [...found, ...(await backend.rows(warnings.sql))];
+      this.#warnings = found;
     }
+  }
+
+  /** Would its backend have to be asked for what a statement that ended so has warned of? */
+  isToBeAsked(tag: string | undefined): boolean {
+    return tag !== undefined && this.#dialect.warnings?.isDue(tag) === true;
+  }
+
+  /**
+   * Notes how a read ended whose backend cannot be asked, because others stood behind it. Whoever runs it has looked at `isToBeAsked`; where that was too
+   * late, what it warned of cannot be told.
+   */
+  noteShared(tag: string | undefined, statement: Statement, error: ServerError | undefined): void {
+    this.#noteEnd(error === undefined ? tag : undefined, statement);
+    const { warnings } = this.#dialect;
+    if (warnings === undefined) return;
+    if (error !== undefined) this.#warnings = [warnings.ofError(error)];
+    else if (this.isToBeAsked(tag)) this.#warnings = undefined;
+    else if (this.#warnings?.length !== 0 && !warnings.staysBehind(endOf(tag, statement)))
+      this.#warnings = [];
   }
 
   /** Asks the backend on which one statement ran for everything about it that its answer has not told. */

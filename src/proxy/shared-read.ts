@@ -8,6 +8,10 @@ import { Ticket } from '../topology/gate.js';
 import type { Database } from './database.js';
 import type { Frontend } from './frontend.js';
 import { lostConnection } from './lost-connection.js';
+import type { SessionMemory } from './session-memory.js';
+
+/** An answer that is longer goes to the client before its end is known. */
+const MAX_KEPT_BYTES = 64 * 1024;
 
 /**
  * One session's place in the line of a shared backend. At most one read of a session stands there at a time, so one object serves
@@ -20,6 +24,8 @@ export class SharedRead implements SharedSink {
   onDone: (mustRunAgain: boolean, nowMs: number) => void = () => {};
   /** The server has refused it; comes before `onDone`. */
   onRefused: () => void = () => {};
+  /** Where the engine has statements that ask for what earlier ones left. Set by the course. */
+  memory: SessionMemory | undefined;
   readonly ticket = new Ticket();
   readonly #database: Database;
   readonly #frontend: Frontend;
@@ -29,7 +35,13 @@ export class SharedRead implements SharedSink {
   #startedMs = 0;
   #weightMs = 0;
   #hasAnswered = false;
+  /** Its end may say that it must be run alone. */
+  #isUncertain = false;
   #error: ServerError | undefined;
+  #tag: string | undefined;
+  /** What has come of an answer that may yet have to be thrown away. */
+  #kept: Buffer[] = [];
+  #keptBytes = 0;
 
   constructor(database: Database, frontend: Frontend) {
     this.#database = database;
@@ -50,6 +62,8 @@ export class SharedRead implements SharedSink {
     this.#planned = planned;
     this.#hasAnswered = false;
     this.#error = undefined;
+    this.#tag = undefined;
+    this.#isUncertain = this.memory !== undefined;
     this.#startedMs = nowMs;
     this.#weightMs = planned.plan.pace!.weightMs(pool.floorMs);
     lane.weightMs += this.#weightMs;
@@ -60,15 +74,47 @@ export class SharedRead implements SharedSink {
   }
 
   onBytes(chunk: Buffer): boolean {
-    this.#hasAnswered = true;
+    if (this.#isUncertain && this.#keptBytes + chunk.length <= MAX_KEPT_BYTES) {
+      this.#kept.push(Buffer.from(chunk));
+      this.#keptBytes += chunk.length;
+      return true;
+    }
+    this.#passKept();
     return this.#frontend.send(chunk);
+  }
+
+  #passKept(): void {
+    this.#isUncertain = false;
+    this.#hasAnswered = true;
+    if (this.#keptBytes === 0) return;
+    for (const chunk of this.#takeKept()) this.#frontend.send(chunk);
+  }
+
+  #takeKept(): readonly Buffer[] {
+    const kept = this.#kept;
+    this.#kept = [];
+    this.#keptBytes = 0;
+    return kept;
   }
 
   onError(error: ServerError): void {
     this.#error ??= error;
   }
 
-  onCommandTag(): void {
+  /** Its backend must be asked what it warned of before anybody else runs there. */
+  acceptsTag(tag: string): boolean {
+    if (!this.#isUncertain || this.memory?.isToBeAsked(tag) !== true) {
+      this.#passKept();
+      return true;
+    }
+    this.#planned!.plan.pace!.leavesTrace();
+    this.#lane!.line.giveUp(this);
+    this.onMoved();
+    return false;
+  }
+
+  onCommandTag(tag: string): void {
+    this.#tag = tag;
     this.#frontend.completes();
   }
 
@@ -77,6 +123,7 @@ export class SharedRead implements SharedSink {
   onParameter(): void {}
 
   onEnd(): void {
+    this.#passKept();
     const lane = this.#lane!;
     const pool = this.#pool!;
     const { plan, sql } = this.#planned!;
@@ -85,6 +132,8 @@ export class SharedRead implements SharedSink {
     const tookMs = nowMs - this.#startedMs;
     plan.pace!.noteShared(pool.lanes.answered(lane, this.#startedMs, pool.floorMs, nowMs), nowMs);
     counters.transactions++;
+    this.memory?.noteShared(this.#tag, this.#planned!, this.#error);
+    if (!lane.line.passesReady) this.#frontend.sendReady('idle');
     if (this.#error !== undefined) {
       counters.serverErrors++;
       this.onRefused();
@@ -100,9 +149,7 @@ export class SharedRead implements SharedSink {
     this.#leave();
     if (mustRunAgain) this.#database.counters.sharedAgain++;
     else {
-      this.#database.counters.proxyErrors++;
-      this.#frontend.sendError(lostConnection(shard, error, false));
-      this.#frontend.sendReady('idle');
+      this.#refuse(lostConnection(shard, error, false));
     }
     this.onDone(mustRunAgain, performance.now());
   }
@@ -131,9 +178,7 @@ export class SharedRead implements SharedSink {
     }
     lane.line.giveUp(this);
     this.#leave();
-    this.#database.counters.proxyErrors++;
-    this.#frontend.sendError(new OperatingError('cancelled', 'canceling statement due to user request'));
-    this.#frontend.sendReady('idle');
+    this.#refuse(new OperatingError('cancelled', 'canceling statement due to user request'));
     this.onDone(false, performance.now());
   }
 
@@ -146,7 +191,15 @@ export class SharedRead implements SharedSink {
     this.onDone(false, performance.now());
   }
 
+  #refuse(error: OperatingError): void {
+    this.#database.counters.proxyErrors++;
+    this.memory?.noteRefusal(error);
+    this.#frontend.sendError(error);
+    this.#frontend.sendReady('idle');
+  }
+
   #leave(): void {
+    this.#takeKept();
     this.#lane!.weightMs -= this.#weightMs;
     this.#pool!.lanes.left(this.#lane!);
     this.#lane = undefined;

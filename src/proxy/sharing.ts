@@ -30,13 +30,9 @@ export class Sharing {
     this.#read = lanes.shared;
     this.#read.onDone = onShared;
     this.#read.onRefused = () => statements.doubt('');
+    if (memory.isAsked) this.#read.memory = memory;
     const { mode, pipeline } = database.config.pool;
-    this.#isOn =
-      mode === 'transaction' &&
-      pipeline > 1 &&
-      // What a statement leaves to be asked for would have to be fetched before the next one runs.
-      !memory.isAsked &&
-      database.dialect.writesUtf8(frontend.identity);
+    this.#isOn = mode === 'transaction' && pipeline > 1 && database.dialect.writesUtf8(frontend.identity);
   }
 
   /** The plan of the statement that `begin` has just refused, so that it is not looked up twice. */
@@ -69,6 +65,7 @@ export class Sharing {
     const parsed = first?.type === 'parse' ? first.prepared : undefined;
     const prepared = parsed ?? this.#statements.find(bind.statementName);
     if (prepared === undefined || !isReadable(prepared.sql, prepared.bytes)) return false;
+    if (bind.parameters.sets !== undefined) return false;
     bind.prepared = prepared;
     if (!this.#statement(router, prepared.sql, bind.parameters, request, nowMs)) return false;
     if (parsed !== undefined) this.#statements.add(parsed);

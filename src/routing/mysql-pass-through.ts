@@ -7,9 +7,13 @@ import { completePlan } from './draft.js';
 import { MYSQL_FUNCTIONS } from './mysql-function-names.js';
 import { mysqlFunctionFacts, sessionStateOf } from './mysql-functions.js';
 import { planMysqlSession } from './mysql-session-plan.js';
+import { leavesNoMysqlTrace } from './mysql-traceless.js';
 import { mysqlVerbOf } from './mysql-verb.js';
+import { Pace } from './pace.js';
 import type { Plan } from './plan.js';
 
+/** Longer texts are seldom quick, and parsing them is not. */
+const MAX_LOOKED_AT = 16_384;
 const PLAIN = /^\(*\s*(select|insert|replace|update|delete)\b/i;
 const READS = /^\(*\s*select\b/i;
 /** Without these such a statement leaves nothing in the session, and asks nothing of it. */
@@ -20,9 +24,11 @@ const SESSION_WORDS =
 export function mysqlPassThroughPlan(sql: string, template: string, database: string): Plan {
   if (PLAIN.test(template) && !SESSION_WORDS.test(template)) {
     const verb = /^\(*\s*(\w+)/.exec(template)![1]!.toUpperCase();
+    const isRead = READS.test(template);
     return completePlan(verb, {
       placement: { type: 'home' },
-      access: READS.test(template) ? 'read' : 'write',
+      access: isRead ? 'read' : 'write',
+      ...(isRead && isTraceless(sql) ? { pace: new Pace() } : {}),
     });
   }
   const node = parsed(sql);
@@ -39,6 +45,12 @@ export function mysqlPassThroughPlan(sql: string, template: string, database: st
     ...(state === undefined ? {} : { usesSessionState: state }),
     ...(commits(node) ? { commitsBefore: true } : {}),
   });
+}
+
+/** One query that leaves no trace; what is long or not understood is not. */
+function isTraceless(sql: string): boolean {
+  const node = sql.length > MAX_LOOKED_AT ? undefined : parsed(sql);
+  return node !== undefined && 'SelectStmt' in node && leavesNoMysqlTrace(node.SelectStmt);
 }
 
 function parsed(sql: string): Node | undefined {

@@ -20,6 +20,7 @@ import { insertWithNumberParameters, insertWithNumbers, mysqlInsertOfRows } from
 import { mysqlKeys } from './mysql-key.js';
 import { isLooseInMysql } from './mysql-loose.js';
 import { mysqlPassThroughPlan } from './mysql-pass-through.js';
+import { leavesNoMysqlTrace } from './mysql-traceless.js';
 import { planMysqlUtility } from './mysql-utility-plan.js';
 import { mysqlVerbOf } from './mysql-verb.js';
 import { isWeighedInMysql, weightsOf } from './mysql-weight.js';
@@ -72,7 +73,7 @@ export function mysqlSql(database: string): SqlDialect {
     isAggregate: isMysqlAggregate,
     functionFacts: mysqlFunctionFacts,
     // Nothing is written behind another statement on a MySQL connection yet, and nothing is run twice.
-    leavesNoTrace: () => false,
+    leavesNoTrace: leavesNoMysqlTrace,
     asksTheServer: asksTheMysqlServer,
     numbersNullAndZero: true,
     // NULL is the lowest value.

@@ -24,6 +24,7 @@ const BELIEVED_MS = 5_000;
 
 /** How long the runs of one template have kept a server busy lately: the only part of a plan that changes. */
 export class Pace {
+  #isAlone = false;
   #runs = 0;
   /** Lately, whatever else the machine did. */
   #ms = 0;
@@ -37,6 +38,11 @@ export class Pace {
   #counted = -UNCOUNTED;
   #sumMs = 0;
   #leastMeanMs = Number.POSITIVE_INFINITY;
+
+  /** A run of it has left something that must be fetched before the next statement runs there: it keeps a backend for itself. */
+  leavesTrace(): void {
+    this.#isAlone = true;
+  }
 
   /** It had a backend for itself, for so long from its first byte to the end of its answer. */
   noteAlone(ms: number): void {
@@ -74,7 +80,10 @@ export class Pace {
   /** `floorMs`: what the way to the server and back takes by itself. */
   isQuick(floorMs: number): boolean {
     return (
-      this.#runs >= RUNS_TO_KNOW && this.#ms - floorMs < QUICK_LATELY_MS && this.#leastMs - floorMs < QUICK_MS
+      !this.#isAlone &&
+      this.#runs >= RUNS_TO_KNOW &&
+      this.#ms - floorMs < QUICK_LATELY_MS &&
+      this.#leastMs - floorMs < QUICK_MS
     );
   }
 

@@ -203,8 +203,6 @@ export class Router implements StatementRouter {
     if (placement.type === 'shard')
       return this.#textByHand(statement, origin, foreignRanges(snapshot, shard));
     if (origin.recipe === undefined || placement.type === 'key-by-hand') return undefined;
-    // On one shard the keys' rows are all its own: nothing is left out and nothing merged.
-    if (placement.type === 'keys' && route.shards.length === 1) return undefined;
     const { elsewhere } = origin.recipe;
     if (elsewhere !== undefined) {
       if (shard === snapshot.home) return undefined;
@@ -212,6 +210,8 @@ export class Router implements StatementRouter {
       return this.#textOf(origin, recipe, origin.ranges, [], statement);
     }
     const foreign = foreignRanges(snapshot, shard);
+    // On one shard nothing is merged, and nothing left out where its rows are all its own, as the keys' rows are.
+    if (route.shards.length === 1 && (placement.type === 'keys' || foreign.length === 0)) return undefined;
     return this.#textOf(origin, origin.recipe, origin.ranges, foreign, statement);
   }
 

@@ -9,6 +9,7 @@ const LOOK_MS = 20;
 function line(length: number): RequestLine {
   return {
     length,
+    passesReady: true,
     answeredTotal: 0,
     isHeadGivenUp: false,
     takes: () => true,
