@@ -11,10 +11,17 @@ const SCHEMA = [
   'CREATE TABLE people (name varchar(20) PRIMARY KEY, n int DEFAULT 1, x int INVISIBLE DEFAULT 5) COLLATE utf8mb4_0900_ai_ci',
   'CREATE TABLE t (k int, id int, n int DEFAULT (1 + 1), j json, PRIMARY KEY (k, id))',
   'CREATE TABLE stock (x int INVISIBLE DEFAULT 1, n int, k int PRIMARY KEY, m int DEFAULT 9)',
+  'CREATE TABLE numbered (id int AUTO_INCREMENT, k int PRIMARY KEY, n int, KEY (id))',
   'CREATE TABLE kinds (code varchar(5) PRIMARY KEY, n int)',
   'CREATE TABLE settings (id int AUTO_INCREMENT PRIMARY KEY, code varchar(5) UNIQUE, n int)',
 ];
-const TABLES = { people: { key: 'name' }, t: { key: 'k' }, stock: { key: 'k' }, kinds: { reference: true } };
+const TABLES = {
+  people: { key: 'name' },
+  t: { key: 'k' },
+  stock: { key: 'k' },
+  numbered: { key: 'k' },
+  kinds: { reference: true },
+};
 
 /** One after the other; all must be told as by one server with all rows. */
 const EQUAL = [
@@ -81,6 +88,20 @@ const UPSERTS = [
   "INSERT INTO settings (code, n) VALUES ('a', 1), ('b', 2) AS new ON DUPLICATE KEY UPDATE n = new.n",
   "INSERT INTO settings (code, n) VALUES ('b', 3), ('c', 4) AS new ON DUPLICATE KEY UPDATE n = new.n, id = LAST_INSERT_ID(id)",
   'TABLE settings',
+  // Numbers from the sequence for all shards: the alias has the columns that the client named, and rows that were there use none.
+  'INSERT INTO numbered (k, n) VALUES (1, 1), (2, 2), (3, 3), (4, 4) AS new ON DUPLICATE KEY UPDATE n = new.n',
+  'INSERT INTO numbered (k, n) VALUES (2, 5) AS new ON DUPLICATE KEY UPDATE n = new.n, id = LAST_INSERT_ID(id)',
+  'INSERT INTO numbered (k, n) VALUES (3, 5) AS new (a, b) ON DUPLICATE KEY UPDATE n = b',
+  'INSERT INTO numbered SET k = 5, n = 6 AS new ON DUPLICATE KEY UPDATE n = new.n, id = LAST_INSERT_ID(id)',
+  'INSERT INTO numbered SET k = 3, n = 6 AS new ON DUPLICATE KEY UPDATE n = new.n, id = LAST_INSERT_ID(id)',
+  'INSERT INTO numbered (id, k, n) VALUES (NULL, 4, 7) AS new ON DUPLICATE KEY UPDATE n = new.n + 1',
+  'INSERT INTO numbered (k, n) VALUES (2, 8), (3, 9), (4, 10) AS new ON DUPLICATE KEY UPDATE n = new.n',
+  'INSERT INTO numbered (k, n) VALUES (2, 8), (3, 9), (4, 10) AS new ON DUPLICATE KEY UPDATE n = new.n',
+  'INSERT IGNORE INTO numbered (k, n) VALUES (4, 8)',
+  'INSERT INTO numbered (k, n) VALUES ROW(4, 8), ROW(1, 8) ON DUPLICATE KEY UPDATE n = 9',
+  'INSERT INTO numbered (k) VALUES (4) AS new ON DUPLICATE KEY UPDATE n = n + 1, id = LAST_INSERT_ID(id)',
+  'INSERT INTO numbered (k, n) VALUES (2, 8) AS new ON DUPLICATE KEY UPDATE n = new.id',
+  'SELECT k, n FROM numbered ORDER BY k',
   // The servers' own errors.
   'INSERT INTO stock (k, n) VALUES (1, 1), (2, 20) AS new ON DUPLICATE KEY UPDATE n = n + 1',
   'INSERT INTO stock (k, n) VALUES (1, 1), (2, 20) AS stock ON DUPLICATE KEY UPDATE n = 1',
