@@ -76,7 +76,7 @@ export async function readKeyspace(
     tables,
     searchPath: [schema],
     foldsTableNames,
-    grammar: flavorOf(version ?? '').isMariadb ? 'mariadb' : 'mysql',
+    grammar: flavorOf(version ?? '').knowsMysql8 ? 'mysql-8' : 'mysql-5',
     builtinFunctions: MYSQL_FUNCTIONS,
     ...(charset ? { charset } : {}),
     hasByteOrder: false,

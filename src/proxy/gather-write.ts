@@ -66,7 +66,7 @@ export async function gatherWrite(
   const told = first === undefined ? tag : context.database.dialect.tagWithNumber(tag, first);
   return {
     tag: told,
-    noted: first === undefined ? await notedTag(context, execution, asked, tag) : told,
+    noted: first === undefined ? await notedTag(context, execution, parts, tag) : told,
   };
 }
 

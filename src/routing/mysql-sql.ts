@@ -37,7 +37,7 @@ const KEEPING_CASTS: Partial<Record<KeyType, readonly string[]>> = {
 export function mysqlSql(database: string, grammar?: string): SqlDialect {
   return {
     // What the server would not read must not be answered by other words for it.
-    parser: grammar === 'mariadb' ? mariadbParser : mysqlParser,
+    parser: grammar === 'mysql-5' ? mariadbParser : mysqlParser,
     keys: mysqlKeys,
     advice: {
       byteOrder: 'COLLATE utf8mb4_nopad_bin (MariaDB), or CAST(… AS BINARY)',

@@ -32,5 +32,5 @@ function parseStatements(sql: string, mode: SqlMode, knowsMysql8: boolean): RawS
 /** The parser of sessions whose sql_mode reads as the default does. */
 export const mysqlParser: SqlParser = createMysqlParser();
 
-/** The same without the forms that only MySQL 8 knows. */
+/** The same without the forms that only MySQL 8 knows (from 8.0.19 on). */
 export const mariadbParser: SqlParser = createMysqlParser(DEFAULT_MODE, false);

@@ -126,7 +126,7 @@ describe('where MySQL statements go', () => {
   });
 
   test('forms of MySQL 8 are not read where the servers are MariaDB, which does not know them', () => {
-    const mariadb = createMysqlRouter({ ...MYSQL_SHOP, grammar: 'mariadb' }, { maxPlans: 10 });
+    const mariadb = createMysqlRouter({ ...MYSQL_SHOP, grammar: 'mysql-5' }, { maxPlans: 10 });
     for (const sql of [
       'INSERT INTO customers (id) VALUES (1) AS new ON DUPLICATE KEY UPDATE age = new.id',
       'INSERT INTO customers (id) VALUES ROW(1)',
