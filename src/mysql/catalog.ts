@@ -5,6 +5,7 @@ import { foreignMode } from '../routing/mysql-settings.js';
 import { MysqlLexer, Tok } from '../sql/mysql-lexer.js';
 import type { Keyspace, Table } from '../topology/keyspace.js';
 import { boundsOf, type ColumnRow, columnOf, whyNoKey } from './catalog-columns.js';
+import { flavorOf } from './flavor.js';
 
 type Rows = (string | null)[][];
 
@@ -12,7 +13,7 @@ type Rows = (string | null)[][];
 type RowsQuery = (sql: string) => Promise<Rows>;
 
 const DATABASE_SQL =
-  'SELECT DATABASE(), @@lower_case_table_names, @@GLOBAL.sql_mode, @@character_set_database';
+  'SELECT DATABASE(), @@lower_case_table_names, @@GLOBAL.sql_mode, @@character_set_database, VERSION()';
 const TABLES_SQL =
   'SELECT TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1';
 const COLUMNS_SQL = `
@@ -35,7 +36,7 @@ export async function readKeyspace(
   home: string,
   configured: Readonly<Record<string, TableConfig>>,
 ): Promise<Keyspace> {
-  const [schema = '', caseRule = '0', sqlMode = '', charset] = (await query(DATABASE_SQL))[0] ?? [];
+  const [schema = '', caseRule = '0', sqlMode = '', charset, version] = (await query(DATABASE_SQL))[0] ?? [];
   if (schema === null || schema === '')
     throw misconfigured(database, 'the URL of its shards names no database', 'Write mysql://…/DATABASE.');
   const mode = foreignMode(sqlMode ?? '');
@@ -75,6 +76,7 @@ export async function readKeyspace(
     tables,
     searchPath: [schema],
     foldsTableNames,
+    grammar: flavorOf(version ?? '').knowsMysql8 ? 'mysql-8' : 'mysql-5',
     builtinFunctions: MYSQL_FUNCTIONS,
     ...(charset ? { charset } : {}),
     hasByteOrder: false,

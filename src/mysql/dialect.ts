@@ -7,7 +7,7 @@ import { readKeyspace } from './catalog.js';
 import { encodeQuery } from './commands.js';
 import { fateOf } from './fate.js';
 import { askedOfNumber, mayKeepNumber, tagAsAnswered } from './given-number.js';
-import { highestNumberSql, leaseNumbers } from './numbers.js';
+import { firstNumberSql, highestNumberSql, leaseNumbers } from './numbers.js';
 import { payloadOf } from './packets.js';
 import { askedBehind, recall, remembered, tellState } from './session-state.js';
 import { resetSettings, startupSetting, warnings, writesUtf8 } from './session-words.js';
@@ -68,6 +68,7 @@ export const mysqlDialect: Dialect = {
   readKeyspace: (rows, database) => readKeyspace(rows, database.name, database.home, database.tables),
   leaseNumbers,
   highestNumberSql,
+  firstNumberSql,
   tagWithNumber,
   withDatabase: (url, database) => {
     const changed = new URL(url);

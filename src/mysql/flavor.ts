@@ -48,6 +48,8 @@ export interface Flavor {
   readonly limitedSelect: (select: string, limitMs: number) => string;
   /** For a migration. */
   readonly needs: ServerNeeds;
+  /** Row aliases of INSERT, VALUES ROW(…) and TABLE t. */
+  readonly knowsMysql8: boolean;
   /** Each statement that does not ask for messages clears them (MySQL 5.7); else only those that use a table do. */
   readonly forgetsMessages: boolean;
   /** Where information_schema lists InnoDB's tables. */
@@ -104,6 +106,7 @@ export function flavorOf(serverVersion: string): Flavor {
     canReplaceTriggers: isMariadb && number >= 100_104,
     limitedSelect: isMariadb ? limitedByMariadb : limitedByMysql,
     needs: isMariadb ? MARIADB_NEEDS : MYSQL_NEEDS,
+    knowsMysql8: !isMariadb && number >= 80_019,
     forgetsMessages: !isMariadb && number >= 50_700,
     innodbTables: !isMariadb && major >= 8 ? 'innodb_tables' : 'innodb_sys_tables',
     positionSql: isMariadb ? MARIADB_POSITION : MYSQL_POSITION,

@@ -35,3 +35,30 @@ export async function leaseNumbers(
 export function highestNumberSql(table: Table, column: string): string {
   return `SELECT MAX(${quoteName(column)}) FROM ${quoteTable(table)}`;
 }
+
+/** Rows that are there already, for which no number is used (manual, "INSERT … ON DUPLICATE KEY UPDATE Statement", "LAST_INSERT_ID()"). */
+const MAY_SKIP = /\b(?:ignore|duplicate)\b/i;
+
+/** Asks for the least of these numbers, ascending, that a row has; undefined: every row of the INSERT has its own. */
+export function firstNumberSql(
+  sql: string,
+  table: Table,
+  column: string,
+  numbers: readonly bigint[],
+): string | undefined {
+  if (!MAY_SKIP.test(sql)) return undefined;
+  const name = quoteName(column);
+  const conditions = runsOf(numbers).map(([low, high]) => `${name} BETWEEN ${low} AND ${high}`);
+  return `SELECT MIN(${name}) FROM ${quoteTable(table)} WHERE ${conditions.join(' OR ')}`;
+}
+
+/** Numbers that follow each other. */
+function runsOf(numbers: readonly bigint[]): [low: bigint, high: bigint][] {
+  const runs: [bigint, bigint][] = [];
+  for (const number of numbers) {
+    const last = runs.at(-1);
+    if (last !== undefined && number === last[1] + 1n) last[1] = number;
+    else runs.push([number, number]);
+  }
+  return runs;
+}

@@ -23,7 +23,8 @@ const XA_ENDS = /\bxa\s+(commit|prepare|rollback)\b/i;
 /** Texts that cannot swallow what stands behind them. */
 const JOINABLE = /^(?:(?!--)[^;#])*$/;
 /** Texts that cannot begin or end a transaction and then fail without our seeing it. */
-const PLAIN = /^\s*(select|insert|update|delete|replace|show|set|create|alter|drop|with|truncate)\b/i;
+const PLAIN =
+  /^\s*(select|insert|update|delete|replace|show|set|create|alter|drop|with|truncate|table|values)\b/i;
 
 /**
  * The acts of one exchange: a client's steps or our own statement, under the statement ids of this backend, and what

@@ -79,6 +79,7 @@ export const postgresDialect: Dialect = {
   readKeyspace: (rows, database) => readKeyspace(rows, database.name, database.home, database.tables),
   leaseNumbers,
   highestNumberSql: () => undefined,
+  firstNumberSql: () => undefined,
   tagWithNumber: (tag) => tag,
   withDatabase: (url, database) => {
     const changed = new URL(url);

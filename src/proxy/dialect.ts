@@ -182,6 +182,8 @@ export interface Dialect {
   ): Promise<readonly bigint[]>;
   /** The highest number in use on one shard; undefined where the sequence itself knows. */
   highestNumberSql(table: Table, column: string): string | undefined;
+  /** Asks for the least of these numbers that a row has, behind an INSERT that may not have used all of them. undefined: it has used them, or nobody is told. */
+  firstNumberSql(sql: string, table: Table, column: string, numbers: readonly bigint[]): string | undefined;
   /** A write's tag that tells the first number given in it, where tags tell it. */
   tagWithNumber(tag: string, first: bigint): string;
   /** The same shard URL with another database name. */

@@ -21,11 +21,19 @@ export interface Execution {
   readonly resultFormats: readonly number[];
   /** 0: all. */
   readonly maxRows: number;
-  /** The first of the numbers that its rows got from us. */
-  readonly firstNumber?: bigint;
+  readonly numbered?: NumberedRows;
   readonly portal?: Portal;
   /** Sends what the server would have answered to the steps before Execute. */
   readonly answerLocally?: (() => Promise<void>) | undefined;
+}
+
+/** What the rows of an INSERT got from us. */
+export interface NumberedRows {
+  /** As `schema.name`. */
+  readonly table: string;
+  readonly column: string;
+  /** In the order of the rows, ascending. */
+  readonly numbers: readonly bigint[];
 }
 
 /** Where an execution goes, decided inside the gate. */

@@ -48,7 +48,9 @@ export async function gatherWrite(
   merged?.end();
   if (outcome.error !== undefined || outcome.broken !== undefined)
     transaction.noteFailure(outcome.broken === undefined ? outcome.error : undefined);
-  const ended = parts.map(({ backend }, index) => ({ backend, tags: [outcome.tags[index]] }));
+  const ended = parts
+    .map(({ backend }, index) => ({ backend, tags: [outcome.tags[index]] }))
+    .filter((_, index) => answering === undefined || index === answering || outcome.error !== undefined);
   if (outcome.broken === undefined) await context.memory.noteWarnings(ended, outcome.error);
   if (outcome.error !== undefined) throw new ServerFailure(outcome.error);
   if (outcome.broken !== undefined)
@@ -59,17 +61,45 @@ export async function gatherWrite(
     answering === undefined
       ? context.database.dialect.sumTags(outcome.tags, split)
       : (outcome.tags[answering] ?? '');
-  return { tag, noted: await notedTag(context, execution, parts, tag) };
+  const asked = answering === undefined ? parts : [parts[answering]!];
+  const first = await firstNumber(context, execution, way, asked);
+  const told = first === undefined ? tag : context.database.dialect.tagWithNumber(tag, first);
+  return {
+    tag: told,
+    noted: first === undefined ? await notedTag(context, execution, parts, tag) : told,
+  };
+}
+
+/**
+ * The first of the numbers from us that a row has now: an upsert or INSERT IGNORE uses none for a row that is there already, and a server
+ * tells the first that it used. undefined: none was, or none were given.
+ */
+async function firstNumber(
+  { database: { dialect } }: SessionContext,
+  { planned, numbered }: Execution,
+  { router }: Way,
+  parts: readonly Part[],
+): Promise<bigint | undefined> {
+  if (numbered === undefined) return undefined;
+  const { table, column, numbers } = numbered;
+  const question = dialect.firstNumberSql(planned.sql, router.keyspace.tables.get(table)!, column, numbers);
+  if (question === undefined) return numbers[0];
+  let first: bigint | undefined;
+  for (const { backend } of parts) {
+    const answer = (await backend.rows(question))[0]?.[0];
+    if (typeof answer === 'string' && (first === undefined || BigInt(answer) < first)) first = BigInt(answer);
+  }
+  return first;
 }
 
 /** Rows of several shards have their numbers from the client or from us, never from a server. */
 async function notedTag(
   { memory, database }: SessionContext,
-  { planned, parameters, firstNumber }: Execution,
+  { planned, parameters }: Execution,
   parts: readonly Part[],
   tag: string,
 ): Promise<string> {
-  if (firstNumber !== undefined || tag === '') return tag;
+  if (tag === '') return tag;
   if (parts.length > 1) return database.dialect.tagWithNumber(tag, 0n);
   return (await memory.withNumbersOf(parts[0]!.backend, [tag], [planned], parameters))[0]!;
 }

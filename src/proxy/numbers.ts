@@ -144,7 +144,8 @@ export async function numbered(context: SessionContext, execution: Execution): P
   const sql = router.withNumbers(execution.planned, taken);
   const planned = router.plan(sql, settings.searchPath, settings.hint);
   // It does not go to a shard as the client sent it any more.
-  return { ...execution, planned, request: undefined, firstNumber: taken[0]! };
+  const { table, column } = numbers;
+  return { ...execution, planned, request: undefined, numbered: { table, column, numbers: taken } };
 }
 
 /** In a bulk execution the numbers come as values: each set has its own. */
@@ -161,5 +162,6 @@ async function numberedSets(
   const parameters = bulkOf(
     sets.map((set, index) => withValues(set, places, taken.slice(index * rows, (index + 1) * rows))),
   );
-  return { ...execution, planned, parameters, request: undefined, firstNumber: taken[0]! };
+  const given = { table, column, numbers: taken };
+  return { ...execution, planned, parameters, request: undefined, numbered: given };
 }

@@ -254,9 +254,6 @@ export class StatementRunner {
     const transaction = this.beginImplicit(ticket);
     const { tag, noted } = await act(transaction);
     if (isOwn) await this.endImplicit();
-    const { dialect } = this.#context.database;
-    const { firstNumber } = execution;
-    if (firstNumber !== undefined) return this.#tell(execution, dialect.tagWithNumber(tag, firstNumber));
     const { verb } = execution.planned.plan;
     this.#tell(execution, tag || verb, noted || verb);
   }

@@ -3,6 +3,7 @@ import { type OperatingError, unsupported } from '../lib/errors.js';
 import { namesOf } from '../sql/postgres-tree.js';
 import type { Column, Table } from '../topology/keyspace.js';
 import type { Analysis } from './analysis.js';
+import { rowAliasOf } from './insert-conflict.js';
 import { keySourceOf } from './key-source.js';
 import type { GivenNumbers, KeySource, Plan } from './plan.js';
 import type { SqlDialect } from './sql-dialect.js';
@@ -94,7 +95,13 @@ export function numberedColumn(
   const items = lists.map((list) => ('List' in list ? list.List.items?.[position] : undefined));
   const left = items.filter(isLeftToDatabase).length;
   if (left > 0) {
-    const place = { table: `${table.schema}.${table.name}`, column: column.name, rows: left, position };
+    const place = {
+      table: `${table.schema}.${table.name}`,
+      column: column.name,
+      rows: left,
+      position,
+      ...(position === -1 ? aliasNames(statement) : {}),
+    };
     const others = items.flatMap((item) => keySourceOf(item, 'integer', literals) ?? []);
     return {
       numbers: { place, error: numberedTwice(table, column, dialect) },
@@ -108,6 +115,11 @@ export function numberedColumn(
   });
   checkOtherDefaults(table, columns, column);
   return { given: { column: column.name, sources }, ...byHand(table, column, sources) };
+}
+
+function aliasNames(statement: InsertStmt): { aliasNames?: readonly string[] } {
+  const names = (statement.cols ?? []).map((col) => ('ResTarget' in col ? (col.ResTarget.name ?? '') : ''));
+  return rowAliasOf(statement) === undefined ? {} : { aliasNames: names };
 }
 
 function byHand(table: Table, column: Column, sources: readonly KeySource[]): Pick<Numbering, 'byHand'> {

@@ -4,6 +4,7 @@ import { namesOf, rangeVarName } from '../sql/postgres-tree.js';
 import type { Column, Table } from '../topology/keyspace.js';
 import type { Analysis, Env } from './analysis.js';
 import { Facts } from './facts.js';
+import { checkConflict, rowAliasOf } from './insert-conflict.js';
 import {
   checkSequences,
   isStarTarget,
@@ -16,7 +17,7 @@ import {
 import { keySourceOf } from './key-source.js';
 import { refuseView } from './modify-plan.js';
 import type { KeySource } from './plan.js';
-import { namedColumns, Scope } from './scope.js';
+import { namedColumns, Scope, UNKNOWN_COLUMN } from './scope.js';
 import { CONSTANT, isSameSource, type Shape, tablesOf, withSubselect } from './shape.js';
 import { distributes, isKey, outputsOf } from './spread-select.js';
 import type { SqlDialect } from './sql-dialect.js';
@@ -77,7 +78,7 @@ function analyseRows(
           : analysis.query(select, inside.env).shape;
     return { table, shape: withSubselect(withSubselect(shape, rows), inside.shape), rows: undefined };
   }
-  checkConflict(statement, table, analysis.statement.dialect);
+  checkConflict(statement, table, columns, analysis.statement.dialect);
   const select = selectOf(statement);
   if (select === undefined) throw missingKey(table);
   const keyAt = columns.findIndex((column) => column?.name === table.key!.column);
@@ -100,7 +101,8 @@ function homeInsert(statement: InsertStmt, name: string, analysis: Analysis, env
 
 /** The columns that values are given for, in order; undefined for names that the table does not have. */
 function insertedColumns(statement: InsertStmt, table: Table, { fold }: SqlDialect): (Column | undefined)[] {
-  if ((statement.cols ?? []).length === 0) return [...table.columns];
+  if ((statement.cols ?? []).length === 0)
+    return table.columns.filter((column) => column.isInvisible !== true);
   return (statement.cols ?? []).map((target) =>
     'ResTarget' in target
       ? table.columns.find((column) => fold(column.name) === fold(target.ResTarget.name ?? ''))
@@ -143,6 +145,7 @@ function insertValues(
   const { env } = targetEnv(
     statement,
     table,
+    columns,
     inside.env,
     rows.length === 1 ? rows[0] : undefined,
     analysis.statement.dialect,
@@ -175,10 +178,14 @@ function insertValues(
   };
 }
 
-/** RETURNING and ON CONFLICT see the target's columns, whose key is known when there is one row. */
+/** A column that the table does not have. */
+const UNNAMED = ['', UNKNOWN_COLUMN] as const;
+
+/** RETURNING and ON CONFLICT see the target's columns and the row alias', whose key is known when there is one row. */
 function targetEnv(
   statement: InsertStmt,
   table: Table,
+  inserted: readonly (Column | undefined)[],
   env: Env,
   key: KeySource | undefined,
   { fold }: SqlDialect,
@@ -186,19 +193,21 @@ function targetEnv(
   const scope = new Scope(env.scope, fold);
   const facts = new Facts(env.facts);
   const id = `insert.${table.key!.column}`;
-  const columns = table.columns.map(
-    (column) =>
-      [
-        column.name,
-        {
-          id: column.name === table.key!.column ? id : undefined,
-          keyType: column.name === table.key!.column ? table.key!.type : undefined,
-          column,
-        },
-      ] as const,
-  );
+  const named = (column: Column) => {
+    const isKey = column.name === table.key!.column;
+    const known = { id: isKey ? id : undefined, keyType: isKey ? table.key!.type : undefined, column };
+    return [column.name, known] as const;
+  };
+  const columns = table.columns.map(named);
   const alias = statement.relation!.alias?.aliasname ?? statement.relation!.relname ?? '';
   scope.sources.push({ alias, schema: undefined, columns: namedColumns(columns, fold), table });
+  const row = rowAliasOf(statement);
+  if (row !== undefined) {
+    const names = namesOf(row.colnames);
+    const given = inserted.map((column) => (column === undefined ? UNNAMED : named(column)));
+    const source = { alias: row.aliasname ?? '', schema: undefined, table: undefined };
+    scope.sources.push({ ...source, columns: namedColumns(given, fold, names) });
+  }
   if (key !== undefined) facts.addPin(id, [key]);
   return { env: { ...env, scope, facts } };
 }
@@ -274,18 +283,4 @@ function pinnedValue(
   return pins?.length === 1 && pins[0]!.type !== 'null' && !('array' in pins[0]! && pins[0].array)
     ? pins[0]
     : undefined;
-}
-
-/** ON CONFLICT DO UPDATE may set the key only to that of the row that was to be inserted, which belongs here. */
-function checkConflict(statement: InsertStmt, table: Table, { fold }: SqlDialect): void {
-  for (const target of statement.onConflictClause?.targetList ?? []) {
-    if (!('ResTarget' in target) || fold(target.ResTarget.name ?? '') !== fold(table.key!.column)) continue;
-    const value = target.ResTarget.val;
-    const names = value !== undefined && 'ColumnRef' in value ? namesOf(value.ColumnRef.fields) : [];
-    if (names[0] === 'excluded' && fold(names.at(-1) ?? '') === fold(table.key!.column)) continue;
-    throw unsupported(
-      `ON CONFLICT DO UPDATE of "${table.key!.column}", the shard key of "${table.name}"`,
-      'Leave the shard key out of SET.',
-    );
-  }
 }

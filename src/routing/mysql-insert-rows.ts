@@ -1,16 +1,29 @@
 import { MysqlLexer, Tok } from '../sql/mysql-lexer.js';
+import { quoteName } from '../sql/mysql-token.js';
+import type { Plan } from './plan.js';
 import type { NumberedText } from './router.js';
 import type { RowsText } from './sql-dialect.js';
 
 type Span = readonly [start: number, end: number];
+type NumbersPlace = NonNullable<Plan['numbers']>;
 
 /** Where the parts of an INSERT stand in its text. */
 interface InsertSpans {
   /** The list of columns, with its parentheses. */
   readonly columns: Span | undefined;
   readonly rows: readonly Span[];
+  /** Where each row begins: at the word ROW before it, if it is there. */
+  readonly starts: readonly number[];
   /** Where the assignments of INSERT … SET end. */
   readonly setEnd: number | undefined;
+  readonly alias: AliasSpans | undefined;
+}
+
+/** AS new (a, b) */
+interface AliasSpans {
+  readonly nameEnd: number;
+  /** Where the parenthesis of its columns closes. */
+  readonly columnsEnd: number | undefined;
 }
 
 /** The same INSERT with only some of its rows, numbered from 0; parameters are those that are left, in order. */
@@ -19,7 +32,8 @@ export function mysqlInsertOfRows(
   rows: readonly number[],
   expected: number,
 ): RowsText | undefined {
-  const spans = insertSpans(sql).rows;
+  const { rows: parentheses, starts } = insertSpans(sql);
+  const spans = parentheses.map(([, end], row): Span => [starts[row]!, end]);
   if (spans.length !== expected || expected === 0) return undefined;
   const first = spans[0]![0];
   const last = spans.at(-1)![1];
@@ -48,8 +62,11 @@ const ENDS = new Set(['on', 'returning', 'as']);
 function insertSpans(sql: string): InsertSpans {
   const lexer = new MysqlLexer(sql);
   const rows: Span[] = [];
+  const starts: number[] = [];
   let columns: Span | undefined;
   let setEnd: number | undefined;
+  let alias: AliasSpans | undefined;
+  let rowWord: number | undefined;
   let part: 'head' | 'rows' | 'set' = 'head';
   let depth = 0;
   let start = 0;
@@ -59,47 +76,58 @@ function insertSpans(sql: string): InsertSpans {
     const symbol = kind === Tok.symbol ? lexer.source : '';
     if (symbol === ';' && depth === 0) break;
     const word = kind === Tok.word && depth === 0 ? lexer.source.toLowerCase() : '';
-    if (part !== 'head' && ENDS.has(word)) break;
+    if (part !== 'head' && ENDS.has(word)) {
+      if (word === 'as') alias = aliasSpans(lexer);
+      break;
+    }
+    if (part === 'rows' && word === 'row') rowWord = lexer.start;
     if (part === 'head' && words++ > 0 && (word === 'values' || word === 'value')) part = 'rows';
     else if (part === 'head' && words > 1 && word === 'set') part = 'set';
     if (symbol === '(' && depth++ === 0) start = lexer.start;
     if (symbol === ')' && --depth === 0) {
-      if (part === 'rows') rows.push([start, lexer.end]);
+      if (part === 'rows') {
+        rows.push([start, lexer.end]);
+        starts.push(rowWord ?? start);
+        rowWord = undefined;
+      }
       // PARTITION (p) stands before the columns.
       else if (part === 'head') columns = [start, lexer.end];
     }
     lastEnd = lexer.end;
   }
   if (part === 'set') setEnd = lastEnd;
-  return { columns, rows, setEnd };
+  return { columns, rows, starts, setEnd, alias };
 }
 
-/**
- * The same INSERT with a number in the column for each row that leaves it to the database: by leaving the column out, or by NULL or
- * DEFAULT. `column`: quoted; `position`: where it stands among the values, -1 when it is left out. undefined when that cannot be written.
- */
+/** What stands behind AS. */
+function aliasSpans(lexer: MysqlLexer): AliasSpans {
+  lexer.nextSolid();
+  const nameEnd = lexer.end;
+  const isSymbol = (symbol: string) => lexer.nextSolid() === Tok.symbol && lexer.source === symbol;
+  if (!isSymbol('(')) return { nameEnd, columnsEnd: undefined };
+  // A name, and then a comma or the end.
+  do lexer.nextSolid();
+  while (isSymbol(','));
+  return { nameEnd, columnsEnd: lexer.start };
+}
+
+/** The same INSERT with a number for each row that leaves the column to the database; undefined when that cannot be written. */
 export function insertWithNumbers(
   sql: string,
-  column: string,
-  position: number,
+  place: NumbersPlace,
   numbers: readonly bigint[],
 ): string | undefined {
-  const edits = numberEdits(sql, column, position, numbers.map(String));
+  const edits = numberEdits(sql, place, numbers.map(String));
   return edits === undefined ? undefined : edited(sql, edits);
 }
 
-/** The same with `count` parameters instead of numbers, for a statement that runs with several sets of values. */
-export function insertWithNumberParameters(
-  sql: string,
-  column: string,
-  position: number,
-  count: number,
-): NumberedText | undefined {
-  const edits = numberEdits(sql, column, position, new Array<string>(count).fill('?'));
+/** The same with a parameter for each number, for a statement that runs with several sets of values. */
+export function insertWithNumberParameters(sql: string, place: NumbersPlace): NumberedText | undefined {
+  const edits = numberEdits(sql, place, new Array<string>(place.rows).fill('?'));
   if (edits === undefined) return undefined;
   const places = parameterPlaces(sql);
   const added = edits.filter(({ text }) => text.endsWith('?'));
-  const parameters = added.map(({ at }, index) => places.filter((place) => place < at).length + index);
+  const parameters = added.map(({ at }, index) => places.filter((before) => before < at).length + index);
   return { sql: edited(sql, edits), parameters };
 }
 
@@ -109,14 +137,14 @@ interface Edit {
   readonly text: string;
 }
 
-/** `numbers`: what is written for each row that leaves the column to the database. */
+/** `numbers`: what is written for each row that leaves the column to the database: by leaving it out, or by NULL or DEFAULT. */
 function numberEdits(
   sql: string,
-  column: string,
-  position: number,
+  { column: name, position, aliasNames }: NumbersPlace,
   numbers: readonly string[],
 ): Edit[] | undefined {
-  const { columns, rows, setEnd } = insertSpans(sql);
+  const column = quoteName(name);
+  const { columns, rows, setEnd, alias } = insertSpans(sql);
   const edits: Edit[] = [];
   const left = [...numbers];
   const nextNumber = () => String(left.shift());
@@ -144,8 +172,17 @@ function numberEdits(
       edits.push({ at: item[0], until: item[1], text: nextNumber() });
     }
   }
+  if (alias !== undefined && position === -1) edits.push(aliasEdit(alias, aliasNames ?? []));
   if (left.length > 0 || edits.some(({ text }) => text.includes('undefined'))) return undefined;
   return edits;
+}
+
+/** The row alias gets a column more, under a name that nobody uses: that of the table's would make the column's own name ambiguous. */
+function aliasEdit({ nameEnd, columnsEnd }: AliasSpans, names: readonly string[]): Edit {
+  const added = quoteName('ringferry_number');
+  if (columnsEnd !== undefined) return { at: columnsEnd, until: columnsEnd, text: `, ${added}` };
+  const list = [...names.map(quoteName), added].join(', ');
+  return { at: nameEnd, until: nameEnd, text: ` (${list})` };
 }
 
 function edited(sql: string, edits: readonly Edit[]): string {

@@ -10,7 +10,8 @@ export function createMysqlRouter(
   keyspace: Keyspace,
   limits: Pick<LimitsConfig, 'maxPlans'>,
 ): StatementRouter {
-  return new Router(keyspace, limits.maxPlans, mysqlSql(keyspace.searchPath[0] ?? keyspace.database));
+  const dialect = mysqlSql(keyspace.searchPath[0] ?? keyspace.database, keyspace.grammar);
+  return new Router(keyspace, limits.maxPlans, dialect);
 }
 
 /** The router of a database with one shard and no tables; refuses nothing. */

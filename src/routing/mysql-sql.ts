@@ -1,7 +1,7 @@
 import type { Node, SelectStmt } from '@pgsql/types';
 import { unsupported } from '../lib/errors.js';
 import { deparseMysql } from '../sql/mysql-deparse.js';
-import { mysqlParser } from '../sql/mysql-parser.js';
+import { mariadbParser, mysqlParser } from '../sql/mysql-parser.js';
 import { splitStatements } from '../sql/mysql-split.js';
 import { shownTemplate, templateOf } from '../sql/mysql-template.js';
 import { ownedExclusion, quoteName } from '../sql/mysql-token.js';
@@ -34,10 +34,11 @@ const KEEPING_CASTS: Partial<Record<KeyType, readonly string[]>> = {
   bytes: ['binary'],
 };
 
-/** MySQL's and MariaDB's SQL as routing knows it; `database`: for USE of the database that is there anyway. */
-export function mysqlSql(database: string): SqlDialect {
+/** MySQL's and MariaDB's SQL as routing knows it; `database`: for USE of the database that is there anyway; `grammar`: as of `Keyspace`. */
+export function mysqlSql(database: string, grammar?: string): SqlDialect {
   return {
-    parser: mysqlParser,
+    // What the server would not read must not be answered by other words for it.
+    parser: grammar === 'mysql-5' ? mariadbParser : mysqlParser,
     keys: mysqlKeys,
     advice: {
       byteOrder: 'COLLATE utf8mb4_nopad_bin (MariaDB), or CAST(… AS BINARY)',
@@ -52,10 +53,8 @@ export function mysqlSql(database: string): SqlDialect {
     quoteName,
     ownedExclusion,
     insertOfRows: mysqlInsertOfRows,
-    withNumbers: (sql, { column, position }, numbers) =>
-      insertWithNumbers(sql, quoteName(column), position, numbers),
-    withNumberParameters: (sql, { column, position, rows }) =>
-      insertWithNumberParameters(sql, quoteName(column), position, rows),
+    withNumbers: insertWithNumbers,
+    withNumberParameters: insertWithNumberParameters,
     verbOf: mysqlVerbOf,
     fold: (name) => name.toLowerCase(),
     isSystemColumn: () => false,

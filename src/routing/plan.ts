@@ -200,6 +200,8 @@ export interface Plan {
     readonly rows: number;
     /** Where the column stands among the values of a row; -1 when it is left out. */
     readonly position: number;
+    /** Names of the columns of a row alias that has none of its own: it must not show the numbers. */
+    readonly aliasNames?: readonly string[];
   };
   /** It asks for what the session's earlier statements left. */
   readonly usesSessionState?: SessionState;

@@ -167,9 +167,8 @@ function skipGroup(reader: Reader): void {
 /** Skips a table's options; gives the query that fills it. */
 function readTableOptions(reader: Reader): Node | undefined {
   while (!reader.isEnd) {
-    const isQuery = reader.is('SELECT', 'WITH') || (reader.isSymbol('(') && beginsQuery(reader));
     // WITH SYSTEM VERSIONING is an option.
-    if (isQuery && !reader.isSequence('WITH', 'SYSTEM') && !reader.isSequence('WITH', 'PARSER'))
+    if (beginsQuery(reader) && !reader.isSequence('WITH', 'SYSTEM') && !reader.isSequence('WITH', 'PARSER'))
       return selectNode(readQuery(reader));
     skipOne(reader);
   }

@@ -1,12 +1,12 @@
-import type { Node, RangeVar, SelectStmt } from '@pgsql/types';
+import type { Alias, Node, RangeVar, SelectStmt } from '@pgsql/types';
 import { readExpression } from './mysql-expressions.js';
 import { readAlias, readPartitions, readTableName, readTables } from './mysql-from.js';
 import { readCount } from './mysql-limit.js';
 import type { Reader } from './mysql-reader.js';
 import { readQuery, readRow, readTarget, readWith } from './mysql-select.js';
 import { readOrderBy } from './mysql-sort.js';
-import { beginsQuery } from './mysql-subquery.js';
-import { type Fields, listNode, makeNode, present, rangeNode, selectNode } from './mysql-tree.js';
+import { beginsQuery, beginsRows } from './mysql-subquery.js';
+import { type Fields, listNode, makeNode, present, rangeNode, selectNode, stringNode } from './mysql-tree.js';
 
 /** INSERT or REPLACE. */
 export function readInsert(reader: Reader): Node {
@@ -17,11 +17,13 @@ export function readInsert(reader: Reader): Node {
   const partitions = readPartitions(reader);
   const relation = present<RangeVar>({ ...table, partitions });
   const source = readInserted(reader);
+  const rowAlias = verb === 'INSERT' ? readRowAlias(reader) : undefined;
   const onConflictClause = readConflict(reader);
   const returningClause = readReturning(reader);
   return makeNode('InsertStmt', {
     relation,
     ...source,
+    rowAlias,
     onConflictClause,
     returningClause,
     override: 'OVERRIDING_NOT_SET',
@@ -54,9 +56,17 @@ function readInserted(reader: Reader): Fields {
     return { cols, selectStmt: selectNode(valuesOf([row])), isSet: true };
   }
   const cols = reader.isSymbol('(') && !beginsQuery(reader) ? readColumnList(reader) : undefined;
-  if (reader.accept('VALUES') || reader.accept('VALUE'))
+  if (!beginsRows(reader) && (reader.accept('VALUES') || reader.accept('VALUE')))
     return { cols, selectStmt: selectNode(valuesOf(reader.list(() => readRow(reader)))) };
   return { cols, selectStmt: selectNode(readQuery(reader)) };
+}
+
+/** `AS new` or `AS new (a, b)`: the row that was to be inserted, in ON DUPLICATE KEY UPDATE. Behind a query a server refuses it. */
+function readRowAlias(reader: Reader): Alias | undefined {
+  if (!reader.knowsMysql8 || !reader.accept('AS')) return undefined;
+  const aliasname = reader.name();
+  if (!reader.isSymbol('(')) return { aliasname };
+  return { aliasname, colnames: reader.parenthesised(() => reader.list(() => stringNode(reader.name()))) };
 }
 
 function readColumnList(reader: Reader): Node[] {

@@ -32,6 +32,8 @@ export class Reader {
   readonly sql: string;
   readonly mode: SqlMode;
   readonly grammar: Grammar;
+  /** Row aliases of INSERT, VALUES ROW(…) and TABLE t are read: MySQL 8 has them, MariaDB has not. */
+  readonly knowsMysql8: boolean;
   /** Parameters met so far. */
   parameters = 0;
   /** In ON DUPLICATE KEY UPDATE, where VALUES(c) is the value that was to be inserted. */
@@ -44,10 +46,11 @@ export class Reader {
   #knownChar = 0;
   #knownByte = 0;
 
-  constructor(sql: string, mode: SqlMode, grammar: Grammar) {
+  constructor(sql: string, mode: SqlMode, grammar: Grammar, knowsMysql8: boolean) {
     this.sql = sql;
     this.mode = mode;
     this.grammar = grammar;
+    this.knowsMysql8 = knowsMysql8;
     this.#lexer = new MysqlLexer(sql, mode);
     this.#isAscii = Buffer.byteLength(sql) === sql.length;
   }

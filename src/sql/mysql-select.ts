@@ -1,13 +1,13 @@
 import type { Node, SelectStmt, SetOperation, WithClause } from '@pgsql/types';
 import { withFixedNames } from './mysql-constant.js';
 import { readExpression } from './mysql-expressions.js';
-import { readOutputName, readTables } from './mysql-from.js';
+import { readOutputName, readTableName, readTables } from './mysql-from.js';
 import { Tok } from './mysql-lexer.js';
 import { readLimit, readLocking } from './mysql-limit.js';
 import type { Reader } from './mysql-reader.js';
 import { readOrderBy } from './mysql-sort.js';
-import { readSubquery } from './mysql-subquery.js';
-import { columnNode, type Fields, listNode, makeNode, present, stringNode } from './mysql-tree.js';
+import { beginsRows, readSubquery } from './mysql-subquery.js';
+import { columnNode, type Fields, listNode, makeNode, present, rangeNode, stringNode } from './mysql-tree.js';
 import { readWindows } from './mysql-windows.js';
 import { SELECT_OPTIONS } from './mysql-words.js';
 
@@ -97,13 +97,32 @@ function combined(
 
 function readTerm(reader: Reader): SelectStmt {
   if (reader.isSymbol('(')) return reader.deeper(() => reader.parenthesised(() => readQuery(reader)));
-  if (reader.accept('VALUES')) return readTableValues(reader);
+  if (reader.is('VALUES')) return readTableValues(reader);
+  if (reader.knowsMysql8 && reader.is('TABLE')) return readTableRows(reader);
   return readSelect(reader);
 }
 
-/** VALUES (…), (…) as a query of its own. */
+/** VALUES (…), (…) (MariaDB) or VALUES ROW(…), ROW(…) (MySQL) as a query of its own. */
 function readTableValues(reader: Reader): SelectStmt {
-  return { valuesLists: reader.list(() => readRow(reader)), limitOption: 'LIMIT_OPTION_DEFAULT' };
+  const isRows = beginsRows(reader);
+  reader.expect('VALUES');
+  const valuesLists = reader.list(() => {
+    if (isRows) reader.expect('ROW');
+    return readRow(reader);
+  });
+  return present<SelectStmt>({ valuesLists, isRows, limitOption: 'LIMIT_OPTION_DEFAULT' });
+}
+
+/** TABLE t is SELECT * FROM t (MySQL manual, "TABLE Statement"). */
+function readTableRows(reader: Reader): SelectStmt {
+  const location = reader.byteOffset(reader.token.start);
+  reader.expect('TABLE');
+  return {
+    targetList: [makeNode('ResTarget', { val: columnNode(['*'], location), location })],
+    fromClause: [rangeNode(readTableName(reader))],
+    limitOption: 'LIMIT_OPTION_DEFAULT',
+    op: 'SETOP_NONE',
+  };
 }
 
 /** A row of VALUES. */

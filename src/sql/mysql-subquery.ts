@@ -20,7 +20,19 @@ export function beginsQuery(reader: Reader): boolean {
   return (
     word === 'SELECT' ||
     word === 'WITH' ||
-    (word === 'VALUES' && !reader.isInConflict && reader.isSymbol('(', distance + 1))
+    (word === 'TABLE' && reader.knowsMysql8) ||
+    (word === 'VALUES' && !reader.isInConflict && reader.isSymbol('(', distance + 1)) ||
+    beginsRows(reader, distance)
+  );
+}
+
+/** VALUES ROW(…), which is a query wherever it stands. */
+export function beginsRows(reader: Reader, distance = 0): boolean {
+  return (
+    reader.knowsMysql8 &&
+    reader.peek(distance).word === 'VALUES' &&
+    reader.peek(distance + 1).word === 'ROW' &&
+    reader.isSymbol('(', distance + 2)
   );
 }
 

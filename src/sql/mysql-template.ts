@@ -10,7 +10,7 @@ const MARKS = ['\u0001', '\u0002', '\u0003', '\u0004', '\u0005'];
 const MODE_MARK = '\u000e';
 
 /** What begins with one of these keeps its meaning whatever its literals are; other statements keep theirs in the template. */
-const TEMPLATED = new Set(['select', 'insert', 'update', 'delete', 'replace', 'with', 'values']);
+const TEMPLATED = new Set(['select', 'insert', 'update', 'delete', 'replace', 'with', 'values', 'table']);
 
 /** Takes the literals out of a statement; see `Template`. Executable comments count as the code that they are. */
 export function templateOf(sql: string, mode: SqlMode = DEFAULT_MODE): Template {

@@ -6,7 +6,8 @@ import type { Node, RangeVar, SelectStmt } from '@pgsql/types';
  * - `ResTarget.written`: the name that the server gives to an output column without an alias (the text of its expression).
  * - `SelectStmt.options` (SQL_CALC_FOUND_ROWS …), `.intoClause` with `target` (OUTFILE, DUMPFILE, @variables).
  * - `RangeVar.partitions`, `.indexHints` (text), `JoinExpr.straight`.
- * - `InsertStmt.verb` (INSERT, REPLACE), `.ignore`, `.priority`; ON DUPLICATE KEY UPDATE is an `onConflictClause` with
+ * - `SelectStmt.isRows`: VALUES ROW(…), ROW(…).
+ * - `InsertStmt.verb` (INSERT, REPLACE), `.ignore`, `.priority`, `.rowAlias` (VALUES (…) AS new (a, b)); ON DUPLICATE KEY UPDATE is an `onConflictClause` with
  *   `action: ONCONFLICT_UPDATE`, in which VALUES(c) is the ColumnRef `excluded.c` with `isValues`.
  * - `UpdateStmt` and `DeleteStmt` with `ignore`, `priority`, `sortClause`, `limitCount`; those on several tables are
  *   `MultiUpdateStmt` and `MultiDeleteStmt`.

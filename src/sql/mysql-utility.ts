@@ -33,7 +33,7 @@ function readQueryOrChange(reader: Reader): Node {
     if (open > 0 || distance === 0) continue;
     if (word === 'UPDATE') return readUpdate(reader);
     if (word === 'DELETE') return readDelete(reader);
-    if (word === 'SELECT' || word === 'VALUES') break;
+    if (word === 'SELECT' || word === 'VALUES' || word === 'TABLE') break;
   }
   return selectNode(readQuery(reader));
 }
@@ -264,7 +264,9 @@ function readMaintenance(reader: Reader): Node {
   const action = reader.next().word;
   if (action === 'ANALYZE') {
     if (reader.is('FORMAT') && reader.isSymbol('=', 1)) for (let count = 0; count < 3; count++) reader.next();
-    if (beginsQuery(reader) || reader.is('INSERT', 'REPLACE', 'UPDATE', 'DELETE'))
+    const isStatement =
+      (beginsQuery(reader) && !reader.is('TABLE')) || reader.is('INSERT', 'REPLACE', 'UPDATE', 'DELETE');
+    if (isStatement)
       return makeNode('ExplainStmt', { query: readStatement(reader), options: [optionNode('ANALYZE')] });
   }
   if (reader.is('NO_WRITE_TO_BINLOG', 'LOCAL')) reader.next();

@@ -16,7 +16,7 @@ export function writeQuery(writer: Writer, select: SelectStmt & { options?: stri
   if (select.intoClause !== undefined) throw new Unwritable('INTO');
   if (select.withClause !== undefined) writeWith(writer, select.withClause);
   if ((select.op ?? 'SETOP_NONE') !== 'SETOP_NONE') writeSetOperation(writer, select);
-  else if ((select.valuesLists ?? []).length > 0) writeRows(writer, select.valuesLists!);
+  else if ((select.valuesLists ?? []).length > 0) writeRows(writer, select);
   else writeSelect(writer, select);
   writeTail(writer, select);
 }
@@ -54,11 +54,11 @@ function writeSide(writer: Writer, side: SelectStmt, mayChain: boolean): void {
   else writer.parenthesised(() => writer.query(writer, side));
 }
 
-export function writeRows(writer: Writer, rows: readonly Node[]): void {
-  writer.put('VALUES').list(rows, (row) => {
+function writeRows(writer: Writer, select: SelectStmt & { isRows?: boolean }): void {
+  writer.put('VALUES').list(select.valuesLists ?? [], (row) => {
     const items = 'List' in row ? (row.List.items ?? []) : [];
     writer
-      .put('(')
+      .put(select.isRows === true ? 'ROW(' : '(')
       .list(items, (item) => writeExpression(writer, item))
       .put(')');
   });

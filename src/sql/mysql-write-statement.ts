@@ -1,7 +1,8 @@
-import type { DeleteStmt, InsertStmt, Node, ReturningClause, UpdateStmt } from '@pgsql/types';
+import type { Alias, DeleteStmt, InsertStmt, Node, ReturningClause, UpdateStmt } from '@pgsql/types';
 import { writeExpression, writeOrderBy } from './mysql-write-expression.js';
-import { writeRange, writeRows, writeTarget, writeWith } from './mysql-write-select.js';
+import { writeRange, writeTarget, writeWith } from './mysql-write-select.js';
 import { Unwritable, type Writer } from './mysql-writer.js';
+import { namesOf } from './postgres-tree.js';
 
 interface Modifiers {
   readonly priority?: string;
@@ -27,8 +28,11 @@ function writeModifiers(writer: Writer, { priority, quick, ignore }: Modifiers):
   if (ignore) writer.put('IGNORE');
 }
 
-function writeInsert(writer: Writer, statement: InsertStmt & Modifiers & { verb?: string }): void {
-  const { relation, selectStmt, onConflictClause, verb = 'INSERT' } = statement;
+function writeInsert(
+  writer: Writer,
+  statement: InsertStmt & Modifiers & { verb?: string; rowAlias?: Alias },
+): void {
+  const { relation, selectStmt, rowAlias, onConflictClause, verb = 'INSERT' } = statement;
   if (
     relation === undefined ||
     selectStmt === undefined ||
@@ -46,18 +50,22 @@ function writeInsert(writer: Writer, statement: InsertStmt & Modifiers & { verb?
       .list(cols, (column) => writer.name(nameOf(column)))
       .put(')');
   const select = selectStmt.SelectStmt;
-  if ((select.valuesLists ?? []).length > 0) writeRows(writer, select.valuesLists!);
-  else {
-    writer.keepsNames = false;
-    writer.query(writer, select);
-    writer.keepsNames = true;
-  }
+  writer.keepsNames = false;
+  writer.query(writer, select);
+  writer.keepsNames = true;
+  if (rowAlias !== undefined) writeRowAlias(writer, rowAlias);
   if (onConflictClause !== undefined) {
     if (onConflictClause.action !== 'ONCONFLICT_UPDATE') throw new Unwritable('ON CONFLICT');
     writer.put('ON DUPLICATE KEY UPDATE');
     writeAssignments(writer, onConflictClause.targetList ?? []);
   }
   writeReturning(writer, statement.returningClause);
+}
+
+function writeRowAlias(writer: Writer, { aliasname = '', colnames }: Alias): void {
+  writer.put('AS').name(aliasname);
+  const names = namesOf(colnames);
+  if (names.length > 0) writer.arguments(names, (name) => writer.name(name));
 }
 
 function nameOf(column: Node): string {

@@ -87,6 +87,8 @@ export interface Keyspace {
   readonly searchPath: readonly string[];
   /** Names of tables mean the same in upper and lower case; `tables` has them in lower case. */
   readonly foldsTableNames?: boolean;
+  /** Which grammar the servers read, where an engine has several (`mysql-8`; `mysql-5`, as MariaDB does). */
+  readonly grammar?: string;
   /** Lower-case names of functions that are the engine's own. */
   readonly builtinFunctions: ReadonlySet<string>;
   /** What the database takes texts to be in whose character set is not said, by the engine's own name. */

@@ -25,10 +25,11 @@ describe('an INSERT with parameters for the numbers of its rows', () => {
     ['INSERT INTO t SET a = ? RETURNING ?', -1, 1, 'INSERT INTO t SET a = ?, `i?` = ? RETURNING ?', [1]],
     ['INSERT INTO t SET i = NULL, a = ?', 0, 1, 'INSERT INTO t SET i = ?, a = ?', [0]],
   ];
-  for (const [sql, position, count, text, parameters] of cases)
-    test(sql, () =>
-      assert.deepEqual(insertWithNumberParameters(sql, '`i?`', position, count), { sql: text, parameters }),
-    );
+  for (const [sql, position, rows, text, parameters] of cases)
+    test(sql, () => {
+      const place = { table: 'shop.t', column: 'i?', rows, position };
+      assert.deepEqual(insertWithNumberParameters(sql, place), { sql: text, parameters });
+    });
 });
 
 function set(...texts: string[]): ParameterValues {

@@ -90,6 +90,12 @@ export const MYSQL_SHOP: Keyspace = {
       [mysqlColumn('Id', 'int', { isSequenceFilled: true }), mysqlColumn('name', 'varchar(40)')],
       { column: 'Id', type: 'integer', bounds: { low: -(2n ** 31n), high: 2n ** 31n - 1n } },
     ),
+    table(
+      'hiding',
+      'sharded',
+      [mysqlColumn('x', 'int', { isInvisible: true }), mysqlColumn('a', 'int'), mysqlColumn('id', 'bigint')],
+      { column: 'id', type: 'integer' },
+    ),
     table('countries', 'reference', [
       mysqlColumn('code', 'varchar(40)'),
       mysqlColumn('title', 'varchar(40)'),

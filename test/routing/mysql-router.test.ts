@@ -33,6 +33,12 @@ describe('where MySQL statements go', () => {
       "INSERT INTO customers SET name = 'x', id = 42",
       'REPLACE INTO customers VALUES (42, NULL, NULL, NULL, NULL)',
       "INSERT IGNORE customers (name, id) VALUE ('x', 42) ON DUPLICATE KEY UPDATE id = VALUES(id), name = 'y'",
+      "INSERT INTO customers (name, id) VALUES ('x', 42) AS new ON DUPLICATE KEY UPDATE Id = new.ID, name = new.name",
+      "INSERT INTO customers (name, id) VALUES ('x', 42) AS `a b` (n, i) ON DUPLICATE KEY UPDATE id = `a b`.i, name = n",
+      "INSERT INTO customers SET name = 'x', id = 42 AS new (n, i) ON DUPLICATE KEY UPDATE id = i",
+      'INSERT INTO customers (id) VALUES (42) AS new ON DUPLICATE KEY UPDATE age = (SELECT max(total) FROM orders o WHERE o.customer_id = new.id)',
+      'INSERT INTO customers (id, name) VALUES ROW(42, "x")',
+      'INSERT INTO hiding VALUES (7, 42)',
       'SELECT * FROM customers c JOIN orders o ON o.customer_id = c.id WHERE o.customer_id = 42',
       'UPDATE customers c JOIN orders o ON o.customer_id = c.id SET c.age = o.total WHERE c.id = 42',
       'DELETE c, o FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id = 42',
@@ -85,6 +91,51 @@ describe('where MySQL statements go', () => {
       seen.push(...order.slice(0, -1));
     }
     assert.deepEqual(seen.sort(), [0, 1, 2, 3]);
+  });
+
+  test('rows with the word ROW or an alias are split like others', () => {
+    for (const [sql, expected] of [
+      [
+        "INSERT INTO customers (id, name) VALUES ROW(1, 'row('), ROW (2, ?), ROW(3, ?)",
+        / VALUES (ROW ?\([^)]*\)(, )?)+$/,
+      ],
+      [
+        "INSERT INTO customers (id, name) VALUES (1, 'as'), (2, ?), (3, ?) AS new (a, b) ON DUPLICATE KEY UPDATE name = b",
+        / VALUES (\([^)]*\)(, )?)+ AS new \(a, b\) ON DUPLICATE KEY UPDATE name = b$/,
+      ],
+    ] as const) {
+      const planned = router.plan(sql);
+      const route = router.route(planned, parametersOf(['x', 'y']), snapshot);
+      assert.ok(route.shards.length > 1, 'the keys must be on several shards');
+      for (const shard of route.shards)
+        assert.match(router.sqlFor(planned, route, shard, snapshot), expected);
+    }
+  });
+
+  test('TABLE t is a SELECT of all its columns', () => {
+    const planned = router.plan('TABLE customers ORDER BY id DESC LIMIT 5');
+    assert.deepEqual([planned.plan.placement.type, planned.plan.access], ['every', 'read']);
+    assert.equal(planned.plan.merge?.orderBy.length, 1);
+    assert.equal(plan('TABLE settings').placement.type, 'home');
+    assert.equal(plan('TABLE countries').placement.type, 'anywhere');
+    assert.equal(plan('VALUES ROW(1, 2), ROW(3, 4) ORDER BY column_1 LIMIT 1').placement.type, 'anywhere');
+    assert.equal(
+      plan('EXPLAIN TABLE customers').placement.type,
+      plan('EXPLAIN SELECT * FROM customers').placement.type,
+    );
+  });
+
+  test('forms of MySQL 8 are not read where the servers are MariaDB, which does not know them', () => {
+    const mariadb = createMysqlRouter({ ...MYSQL_SHOP, grammar: 'mysql-5' }, { maxPlans: 10 });
+    for (const sql of [
+      'INSERT INTO customers (id) VALUES (1) AS new ON DUPLICATE KEY UPDATE age = new.id',
+      'INSERT INTO customers (id) VALUES ROW(1)',
+      'TABLE customers',
+      'SELECT * FROM (TABLE customers) x',
+      'VALUES ROW(1)',
+    ])
+      assert.throws(() => mariadb.plan(sql), { code: 'unsupported-syntax' }, sql);
+    assert.equal(mariadb.plan('ANALYZE TABLE customers').plan.placement.type, 'every');
   });
 
   test('home, reference and catalog tables', () => {
@@ -144,6 +195,37 @@ describe('numbers that the database would give', () => {
         "INSERT INTO people (name, `Id`) VALUES ('a, (b)', 1), ('it''s', 2)",
       ],
       ['INSERT INTO people () VALUES ()', [4n], 'INSERT INTO people (`Id`) VALUES (4)'],
+      [
+        'INSERT INTO tickets (customer_id) VALUES ROW(5), ROW(6)',
+        [7n, 8n],
+        'INSERT INTO tickets (customer_id, `id`) VALUES ROW(5, 7), ROW(6, 8)',
+      ],
+      [
+        'INSERT INTO tickets (id, customer_id) VALUES ROW(NULL, 5)',
+        [7n],
+        'INSERT INTO tickets (id, customer_id) VALUES ROW(7, 5)',
+      ],
+      // The alias must neither get nor lose a column that has the name of one of the table's.
+      [
+        'INSERT INTO tickets (customer_id) VALUES (5) AS new ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id), customer_id = new.customer_id',
+        [7n],
+        'INSERT INTO tickets (customer_id, `id`) VALUES (5, 7) AS new (`customer_id`, `ringferry_number`) ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id), customer_id = new.customer_id',
+      ],
+      [
+        'INSERT INTO tickets (customer_id) VALUES (5), (6) AS new (c) ON DUPLICATE KEY UPDATE customer_id = c',
+        [7n, 8n],
+        'INSERT INTO tickets (customer_id, `id`) VALUES (5, 7), (6, 8) AS new (c, `ringferry_number`) ON DUPLICATE KEY UPDATE customer_id = c',
+      ],
+      [
+        'INSERT INTO tickets SET customer_id = 5 AS new ON DUPLICATE KEY UPDATE customer_id = new.customer_id',
+        [7n],
+        'INSERT INTO tickets SET customer_id = 5, `id` = 7 AS new (`customer_id`, `ringferry_number`) ON DUPLICATE KEY UPDATE customer_id = new.customer_id',
+      ],
+      [
+        'INSERT INTO tickets (id, customer_id) VALUES (NULL, 5) AS new ON DUPLICATE KEY UPDATE tickets.id = new.id',
+        [7n],
+        'INSERT INTO tickets (id, customer_id) VALUES (7, 5) AS new ON DUPLICATE KEY UPDATE tickets.id = new.id',
+      ],
     ];
     for (const [sql, numbers, expected] of cases) {
       const planned = router.plan(sql);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type mysql from 'mysql2/promise';
 import { OperatingError } from '../../src/lib/errors.js';
 import { deparseMysql } from '../../src/sql/mysql-deparse.js';
-import { mysqlParser } from '../../src/sql/mysql-parser.js';
+import { mariadbParser } from '../../src/sql/mysql-parser.js';
 import { statementsOfSuite } from './mysql-suite.js';
 
 /** Debian's mariadb-test-data. */
@@ -69,7 +69,7 @@ export async function measureCoverage(
 
 function parsed(sql: string) {
   try {
-    return mysqlParser.parse(sql)[0]?.stmt;
+    return mariadbParser.parse(sql)[0]?.stmt;
   } catch (error) {
     if (error instanceof OperatingError) return error;
     throw new Error(`the parser failed on: ${sql}`, { cause: error });

@@ -14,12 +14,14 @@ const { servers, url } = await startThreeShards(
     'CREATE TABLE numbered (id bigint AUTO_INCREMENT, owner int, PRIMARY KEY (owner, id), KEY (id))',
     'CREATE TABLE small (id int AUTO_INCREMENT, owner int, PRIMARY KEY (owner, id), KEY (id))',
     'CREATE TABLE older (id bigint AUTO_INCREMENT, owner int, PRIMARY KEY (owner, id), KEY (id))',
+    'CREATE TABLE uniques (id bigint AUTO_INCREMENT, owner int, code varchar(9), n int, PRIMARY KEY (owner, code), KEY (id))',
     'CREATE TABLE kinds (id int AUTO_INCREMENT PRIMARY KEY, name varchar(20))',
     'CREATE TABLE wide (id bigint unsigned AUTO_INCREMENT, owner int, PRIMARY KEY (owner, id), KEY (id))',
   ],
   {
     visits: { key: 'id' },
     numbered: { key: 'owner' },
+    uniques: { key: 'owner' },
     small: { key: 'owner' },
     older: { key: 'owner' },
     wide: { key: 'owner' },
@@ -126,6 +128,64 @@ test('eight clients at once are given no id twice', async () => {
     }),
   );
   assert.equal(new Set(given).size, 200);
+});
+
+test('an upsert and INSERT IGNORE tell the number of a row that they wrote, and none for one that was there', async () => {
+  const connection = await pool.getConnection();
+  const add = async (sql: string) => {
+    const [{ insertId, affectedRows }] = await connection.query<ResultSetHeader>(sql);
+    const [[last]] = await connection.query<RowDataPacket[]>('SELECT LAST_INSERT_ID() AS id');
+    return { insertId, affectedRows, last: last!['id'] };
+  };
+  const idOf = async (owner: number) => {
+    const [[row]] = await connection.query<RowDataPacket[]>(
+      `SELECT id FROM uniques WHERE owner = ${owner} AND code = 'x'`,
+    );
+    return row!['id'];
+  };
+  try {
+    const { insertId: one } = await add("INSERT INTO uniques (owner, code) VALUES (1, 'x')");
+    const same = "INSERT INTO uniques (owner, code, n) VALUES (1, 'x', 5) ON DUPLICATE KEY UPDATE n = 5";
+    assert.deepEqual(await add(`${same}, id = LAST_INSERT_ID(id)`), {
+      insertId: one,
+      affectedRows: 2,
+      last: one,
+    });
+    const { insertId: two } = await add("INSERT INTO uniques (owner, code) VALUES (2, 'x')");
+    assert.deepEqual(await add(same), { insertId: 0, affectedRows: 1, last: two });
+    assert.deepEqual(await add(same.replaceAll('5', '6')), { insertId: one, affectedRows: 2, last: two });
+    assert.deepEqual(await add("INSERT IGNORE INTO uniques (owner, code) VALUES (1, 'x'), (2, 'x')"), {
+      insertId: 0,
+      affectedRows: 0,
+      last: two,
+    });
+    // Of several rows the first that is new.
+    const rows = [1, 2, 10, 11, 12, 13].map((owner) => `(${owner}, 'x')`).join();
+    const mixed = await add(`INSERT IGNORE INTO uniques (owner, code) VALUES ${rows}`);
+    const ten = await idOf(10);
+    assert.deepEqual(mixed, { insertId: ten, affectedRows: 4, last: ten });
+    const more = await add(
+      `INSERT INTO uniques (owner, code) VALUES (1, 'x'), (20, 'x'), (21, 'x') ON DUPLICATE KEY UPDATE n = 9`,
+    );
+    const twenty = await idOf(20);
+    assert.deepEqual([more.insertId, more.last], [twenty, twenty]);
+  } finally {
+    connection.release();
+  }
+});
+
+test('what an INSERT IGNORE into a reference table warns of is told once', async () => {
+  const connection = await pool.getConnection();
+  try {
+    await connection.query("INSERT INTO kinds (id, name) VALUES (500, 'once')");
+    const [result] = await connection.query<ResultSetHeader>(
+      "INSERT IGNORE INTO kinds (id, name) VALUES (500, 'twice')",
+    );
+    const [warnings] = await connection.query<RowDataPacket[]>('SHOW WARNINGS');
+    assert.deepEqual([result.warningStatus, warnings.length], [1, 1]);
+  } finally {
+    connection.release();
+  }
 });
 
 describe('numbers given by hand', () => {

@@ -219,6 +219,15 @@ describe('mysql2 against three shards', () => {
     });
   });
 
+  test('what only MySQL 8 knows is the error of syntax that it is at the servers', async () => {
+    for (const sql of [
+      "INSERT INTO tenants VALUES ('a', 'b'), ('c', 'd') AS new ON DUPLICATE KEY UPDATE name = new.name",
+      'TABLE tenants ORDER BY name',
+      "INSERT INTO tenants VALUES ROW('a', 'b')",
+    ])
+      await assert.rejects(pool.query(sql), { errno: 1064, sqlState: '42000' }, sql);
+  });
+
   test('callbacks, streams of rows, and several statements in one query', async () => {
     const connection = mysqlCallback.createConnection({ uri: url, multipleStatements: true });
     try {
