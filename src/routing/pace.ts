@@ -19,8 +19,11 @@ const UNCOUNTED = 16;
 /** … and the least mean of so many windows of so many answers counts: a pause of the machine spoils one window only. */
 const WINDOWS = 4;
 const WINDOW = 16;
-/** How long that is believed, in milliseconds. */
+/** How long that is believed, in milliseconds … */
 const BELIEVED_MS = 5_000;
+/** … and for how long while it still falls by more than so much: with fewer backends busy it takes less again. */
+const DOUBTED_MS = 100;
+const FALLS = 0.8;
 
 /** How long the runs of one template have kept a server busy lately: the only part of a plan that changes. */
 export class Pace {
@@ -67,7 +70,8 @@ export class Pace {
     this.#sumMs = 0;
     if (this.#counted < WINDOW * WINDOWS) return;
     this.#isLooking = false;
-    this.#lookAgainAtMs = nowMs + BELIEVED_MS;
+    const falls = this.#leastMeanMs < (this.#sharedMs ?? Number.POSITIVE_INFINITY) * FALLS;
+    this.#lookAgainAtMs = nowMs + (falls ? DOUBTED_MS : BELIEVED_MS);
     this.#sharedMs = this.#leastMeanMs;
   }
 
