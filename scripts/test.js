@@ -5,6 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildWhenStale } from './build-when-stale.js';
+import { compileTests } from './compile-tests.js';
 import { bringGenuineMysql } from './genuine-mysql.js';
 import { bringPrograms, howToInstall } from './programs.js';
 
@@ -32,6 +33,7 @@ bringOrEnd();
 const noMysql = bringGenuineMysql();
 if (noMysql !== undefined) process.stderr.write(`tests against a genuine MySQL are skipped: ${noMysql}\n`);
 buildWhenStale((line) => process.stderr.write(`${line}\n`));
+const compiled = await compileTests();
 const folder = mkdtempSync(join(tmpdir(), 'ringferry-tests-'));
 const totals = join(folder, 'totals.json');
 const concurrency =
@@ -39,8 +41,7 @@ const concurrency =
 const run = spawn(
   process.execPath,
   [
-    '--import',
-    'tsx',
+    '--enable-source-maps',
     '--test',
     `--test-concurrency=${concurrency}`,
     '--test-timeout=600000',
@@ -48,7 +49,7 @@ const run = spawn(
     '--test-reporter-destination=stdout',
     '--test-reporter=./scripts/totals-reporter.js',
     `--test-reporter-destination=${totals}`,
-    ...testFiles(),
+    ...testFiles().map(compiled),
   ],
   { stdio: ['ignore', 'inherit', 'inherit'] },
 );

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { codeArguments, sourceUrl } from './child-program.js';
 import { type After, runSql, startPostgres } from './cluster.js';
 
 const after = (t: TestContext): After => t.after.bind(t);
@@ -53,10 +54,10 @@ test('passwords are asked for when the cluster wants them', async (t) => {
 });
 
 test('nothing is left of the servers of a process that was killed with SIGKILL', async () => {
-  const script = `import { startPostgres } from ${JSON.stringify(new URL('./cluster.ts', import.meta.url).href)};
+  const script = `import { startPostgres } from '${sourceUrl('test/cluster')}';
     const [server] = await startPostgres(() => {});
     console.log(JSON.stringify({ folder: server.folder, processId: server.processId }));`;
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+  const child = spawn(process.execPath, codeArguments(script), {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const line = await new Promise<string>((resolve) =>
