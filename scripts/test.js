@@ -1,7 +1,7 @@
 // npm test: brings the servers that the tests need, runs every test file, and ends with "N passed, N failed" on a line.
 // Arguments are test files to run instead of all: npm test -- test/sql/lexer.test.ts
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildWhenStale } from './build-when-stale.js';
@@ -36,6 +36,10 @@ buildWhenStale((line) => process.stderr.write(`${line}\n`));
 const compiled = await compileTests();
 const folder = mkdtempSync(join(tmpdir(), 'ringferry-tests-'));
 const totals = join(folder, 'totals.json');
+// Fresh installations that the first servers of a kind leave to the next; their users must come through to them.
+const templates = join(folder, 'templates');
+mkdirSync(templates);
+chmodSync(folder, 0o711);
 const concurrency =
   process.env.RINGFERRY_TEST_CONCURRENCY ?? Math.max(1, Math.min(4, availableParallelism()));
 const run = spawn(
@@ -51,7 +55,10 @@ const run = spawn(
     `--test-reporter-destination=${totals}`,
     ...testFiles().map(compiled),
   ],
-  { stdio: ['ignore', 'inherit', 'inherit'] },
+  {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, RINGFERRY_TEST_TEMPLATES: templates },
+  },
 );
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => run.kill(signal));
 run.once('exit', (status) => {
