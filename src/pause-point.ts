@@ -1,16 +1,16 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 
 /**
- * Stop points for tests that kill this process in the middle of a migration. `RINGFERRY_PAUSE_AT=name` stops at that
- * step for good and writes the name to the file `RINGFERRY_PAUSE_FILE`; without it nothing ever stops.
+ * Stop points for tests that kill this process in the middle of a migration. With a folder `RINGFERRY_PAUSE_FOLDER` a migration
+ * stops for good at the step whose name is in the folder's file `stop-at`, and writes the name to `stopped-at`; without it nothing ever stops.
  */
 export function pausePointFromEnvironment(environment: NodeJS.ProcessEnv): (name: string) => Promise<void> {
-  const stopAt = environment['RINGFERRY_PAUSE_AT'];
-  const file = environment['RINGFERRY_PAUSE_FILE'];
-  if (stopAt === undefined) return async () => {};
+  const folder = environment['RINGFERRY_PAUSE_FOLDER'];
+  if (folder === undefined) return async () => {};
   return async (name) => {
-    if (name !== stopAt) return;
-    if (file !== undefined) await writeFile(file, name);
+    if (name !== (await readFile(join(folder, 'stop-at'), 'utf8').catch(() => ''))) return;
+    await writeFile(join(folder, 'stopped-at'), name);
     await new Promise<never>(() => {});
   };
 }

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { codeArguments, sourceUrl } from './child-program.js';
 import { type After, runSql, startPostgres } from './cluster.js';
 
 const after = (t: TestContext): After => t.after.bind(t);
@@ -52,11 +56,27 @@ test('passwords are asked for when the cluster wants them', async (t) => {
   assert.deepEqual(await runSql(server!.url('postgres', 'app:secret'), 'SELECT 1 AS one'), [{ one: 1 }]);
 });
 
+test('a fresh cluster that servers leave is what the next ones begin as, whatever their settings', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'ringferry-templates-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  await chmod(folder, 0o711);
+  const template = join(folder, 'cluster');
+  const facts = 'SELECT system_identifier, current_setting($$work_mem$$) AS memory FROM pg_control_system()';
+  const [first] = await startPostgres(after(t), { template, settings: { work_mem: '5MB' } });
+  const [fact] = await runSql(first!.url(), 'CREATE TABLE mine (id int)', facts);
+  const later = await startPostgres(after(t), { template, count: 2, settings: { work_mem: '6MB' } });
+  for (const server of later) {
+    assert.deepEqual(await runSql(server.url(), facts), [{ ...fact, memory: '6MB' }]);
+    assert.deepEqual(await runSql(server.url(), "SELECT to_regclass('mine') AS mine"), [{ mine: null }]);
+  }
+  assert.deepEqual(await readdir(folder), ['cluster']);
+});
+
 test('nothing is left of the servers of a process that was killed with SIGKILL', async () => {
-  const script = `import { startPostgres } from ${JSON.stringify(new URL('./cluster.ts', import.meta.url).href)};
+  const script = `import { startPostgres } from '${sourceUrl('test/cluster')}';
     const [server] = await startPostgres(() => {});
     console.log(JSON.stringify({ folder: server.folder, processId: server.processId }));`;
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+  const child = spawn(process.execPath, codeArguments(script), {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const line = await new Promise<string>((resolve) =>

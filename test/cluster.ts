@@ -7,6 +7,7 @@ import {
   startPostgresServers,
 } from '../src/demo/postgres-server.js';
 import { unprivilegedUser } from '../src/demo/run-as.js';
+import { templateFolder } from './templates.js';
 
 export { freePort } from '../src/demo/free-port.js';
 export type { PostgresServer } from '../src/demo/postgres-server.js';
@@ -35,7 +36,8 @@ export async function startPostgres(after: After, options: ClusterOptions = {}):
   const binaries = await chooseBinaries(
     version ?? (Number(process.env['RINGFERRY_TEST_POSTGRES'] ?? 0) || undefined),
   );
-  const servers = await startPostgresServers({ binaries, count, ...rest });
+  const template = templateFolder(binaries.copy === undefined ? binaries.folder : '18');
+  const servers = await startPostgresServers({ binaries, count, template, ...rest });
   after(async () => {
     await Promise.all(servers.map((server) => server.stop()));
     if (binaries.copy !== undefined) await rm(binaries.copy, { recursive: true, force: true });

@@ -8,6 +8,7 @@ import {
   startMysqlServers,
 } from '../src/demo/mysql-server.js';
 import type { After } from './cluster.js';
+import { templateFolder } from './templates.js';
 
 const run = promisify(execFile);
 const fetched = genuineMysql();
@@ -35,7 +36,11 @@ export async function startGenuineMysql(
   after: After,
   options: Partial<MysqlServersOptions> = {},
 ): Promise<MysqlServer[]> {
-  const servers = await startMysqlServers(GENUINE_MYSQL, { count: 1, ...options });
+  const servers = await startMysqlServers(GENUINE_MYSQL, {
+    count: 1,
+    template: templateFolder('mysql'),
+    ...options,
+  });
   after(async () => {
     await Promise.all(servers.map((server) => server.stop()));
   });

@@ -2,6 +2,7 @@ import mysql from 'mysql2/promise';
 import { startMariadbServers } from '../src/demo/mariadb-server.js';
 import type { MysqlServer, MysqlServersOptions } from '../src/demo/mysql-server.js';
 import type { After } from './cluster.js';
+import { templateFolder } from './templates.js';
 
 export type { MysqlServer } from '../src/demo/mysql-server.js';
 
@@ -10,7 +11,7 @@ export async function startMariadb(
   after: After,
   options: Partial<MysqlServersOptions> = {},
 ): Promise<MysqlServer[]> {
-  const servers = await startMariadbServers({ count: 1, ...options });
+  const servers = await startMariadbServers({ count: 1, template: templateFolder('mariadb'), ...options });
   after(async () => {
     await Promise.all(servers.map((server) => server.stop()));
   });

@@ -41,12 +41,14 @@ export interface MysqlServersOptions {
   readonly count: number;
   /** Options without their dashes, on top of the installation's. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Where a fresh installation is kept for the next servers (`startCopies`). */
+  readonly template?: string | undefined;
 }
 
 /** Starts servers on private folders and free ports. */
 export async function startMysqlServers(
   installation: MysqlInstallation,
-  { count, settings = {} }: MysqlServersOptions,
+  { count, settings = {}, template }: MysqlServersOptions,
 ): Promise<MysqlServer[]> {
   return startCopies(
     {
@@ -56,6 +58,7 @@ export async function startMysqlServers(
       serverIn: (folder, index, runAs) => new MysqlServer(folder, index + 1, installation, settings, runAs),
     },
     count,
+    template,
   );
 }
 

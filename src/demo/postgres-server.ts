@@ -36,6 +36,8 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** How everybody but the superuser `postgres` logs in; `postgres` is always trusted. */
   readonly auth?: 'trust' | 'md5' | 'scram-sha-256';
+  /** Where a fresh cluster of this version is kept for the next servers (`startCopies`). */
+  readonly template?: string | undefined;
 }
 
 /** Starts Postgres servers on private folders and free ports. Their superuser is `postgres`, their encoding UTF8, their collation C. */
@@ -43,11 +45,13 @@ export async function startPostgresServers(options: PostgresOptions): Promise<Po
   return startCopies(
     {
       folderPrefix: 'ringferry-pg-',
-      initialize: (folder, runAs) => initialize(folder, options, runAs),
+      initialize: (folder, runAs) => initialize(folder, options.binaries, runAs),
       copy: copyCluster,
+      configure: (folder) => configure(folder, options),
       serverIn: (folder, _, runAs) => new PostgresServer(folder, options.binaries.folder, runAs),
     },
     options.count,
+    options.template,
   );
 }
 
@@ -155,9 +159,13 @@ export class PostgresServer {
 
 const run = promisify(execFile);
 
-async function initialize(folder: string, options: PostgresOptions, runAs: RunAs | undefined): Promise<void> {
+async function initialize(
+  folder: string,
+  binaries: PostgresBinaries,
+  runAs: RunAs | undefined,
+): Promise<void> {
   const data = join(folder, 'data');
-  const program = join(options.binaries.folder, 'initdb');
+  const program = join(binaries.folder, 'initdb');
   const args = [
     '-D',
     data,
@@ -176,6 +184,10 @@ async function initialize(folder: string, options: PostgresOptions, runAs: RunAs
       throw new OperatingError('internal', `initdb failed: ${asError(error).message}`, { cause: error });
     },
   );
+}
+
+async function configure(folder: string, options: PostgresOptions): Promise<void> {
+  const data = join(folder, 'data');
   const settings = Object.entries({ ...SETTINGS, ...options.settings });
   await appendFile(
     join(data, 'postgresql.conf'),

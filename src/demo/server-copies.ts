@@ -1,11 +1,16 @@
-import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, chown, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { OperatingError } from '../lib/errors.js';
 import { freePort } from './free-port.js';
 import { type RunAs, unprivilegedUser } from './run-as.js';
 
 const PORT_ATTEMPTS = 5;
+
+const run = promisify(execFile);
 
 /** One kind of database server, as it is started for the demo and for tests. */
 export interface ServerKind<Server> {
@@ -15,13 +20,19 @@ export interface ServerKind<Server> {
   initialize(folder: string, runAs: RunAs | undefined): Promise<void>;
   /** Brings the installation of one folder to another, which takes a tenth of the time. */
   copy(from: string, to: string, runAs: RunAs | undefined): Promise<void>;
+  /** What is written into an installation for these servers only. */
+  configure?(folder: string): Promise<void>;
   serverIn(folder: string, index: number, runAs: RunAs | undefined): Server;
 }
 
-/** Starts servers on private folders, all as copies of one fresh installation. No folder is left when one of them does not start. */
+/**
+ * Starts servers on private folders, all as copies of one fresh installation. No folder is left when one of them does not start.
+ * `template` is where that installation is kept for the next time: it is made there when it is not there yet.
+ */
 export async function startCopies<Server extends { start(): Promise<void> }>(
   kind: ServerKind<Server>,
   count: number,
+  template?: string,
 ): Promise<Server[]> {
   const runAs = unprivilegedUser();
   const folders = await Promise.all(
@@ -29,8 +40,11 @@ export async function startCopies<Server extends { start(): Promise<void> }>(
   );
   try {
     const [first, ...others] = folders as [string, ...string[]];
-    await kind.initialize(first, runAs);
+    if (template !== undefined && existsSync(template)) await kind.copy(template, first, runAs);
+    else await kind.initialize(first, runAs);
+    if (template !== undefined && !existsSync(template)) await keepTemplate(kind, first, template, runAs);
     await Promise.all(others.map((folder) => kind.copy(first, folder, runAs)));
+    await Promise.all(folders.map((folder) => kind.configure?.(folder)));
     const servers = folders.map((folder, index) => kind.serverIn(folder, index, runAs));
     await Promise.all(servers.map((server) => server.start()));
     return servers;
@@ -40,8 +54,33 @@ export async function startCopies<Server extends { start(): Promise<void> }>(
   }
 }
 
-async function makeFolder(prefix: string, runAs: RunAs | undefined): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), prefix));
+/** Several processes may do it at once: one of them wins, and a template that is there is whole. */
+async function keepTemplate<Server>(
+  kind: ServerKind<Server>,
+  from: string,
+  template: string,
+  runAs: RunAs | undefined,
+): Promise<void> {
+  const folder = await makeFolder('unfinished-', runAs, dirname(template));
+  await kind.copy(from, folder, runAs);
+  // Half of a fresh installation is zeros, in logs and tablespaces of a given size. What is a hole is not copied.
+  await run('find', [
+    folder,
+    '-type',
+    'f',
+    '-size',
+    '+64k',
+    '-exec',
+    'fallocate',
+    '--dig-holes',
+    '{}',
+    ';',
+  ]).catch(() => {});
+  await rename(folder, template).catch(() => rm(folder, { recursive: true, force: true }));
+}
+
+async function makeFolder(prefix: string, runAs: RunAs | undefined, parent = tmpdir()): Promise<string> {
+  const folder = await mkdtemp(join(parent, prefix));
   await chmod(folder, 0o711);
   if (runAs !== undefined) await chown(folder, runAs.uid, runAs.gid);
   return folder;

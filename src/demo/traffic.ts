@@ -11,6 +11,8 @@ export interface TrafficOptions {
   readonly shoppers: number;
   /** A shopper thinks this long between two acts, on average. */
   readonly thinkMs: number;
+  /** The watcher's pause between two counts, on average; none when not given. */
+  readonly countPauseMs?: number;
   readonly customerIds: readonly string[];
   readonly journal: Journal;
 }
@@ -26,7 +28,7 @@ export interface TrafficSection {
 
 /**
  * The shop's live traffic: shoppers on an ordinary driver's pool, and one watcher who counts the customers over all shards
- * without pause. There are always equally many customers, so any other answer is wrong.
+ * again and again. There are always equally many customers, so any other answer is wrong.
  */
 export class Traffic {
   readonly errors: string[] = [];
@@ -95,7 +97,8 @@ export class Traffic {
   }
 
   async #watch(): Promise<void> {
-    const expected = String(this.#options.customerIds.length);
+    const { customerIds, countPauseMs = 0 } = this.#options;
+    const expected = String(customerIds.length);
     while (this.#isRunning) {
       const begin = performance.now();
       try {
@@ -103,13 +106,15 @@ export class Traffic {
         this.#measured(performance.now() - begin);
         this.counts++;
         const count = String(rows[0]?.['count']);
-        if (count === expected) continue;
-        this.wrongCounts++;
-        this.wrongAnswers.push(`SELECT count(*) FROM customers gave ${count} instead of ${expected}`);
+        if (count !== expected) {
+          this.wrongCounts++;
+          this.wrongAnswers.push(`SELECT count(*) FROM customers gave ${count} instead of ${expected}`);
+        }
+        if (countPauseMs > 0) await sleep(Math.random() * 2 * countPauseMs);
       } catch (thrown) {
         this.#failed(asError(thrown));
+        await sleep(5);
       }
-      await sleep(5);
     }
   }
 

@@ -6,10 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { codeArguments, sourceUrl } from '../child-program.js';
 
 /** Starts a guarded `sleep`, tells its process id, and stays. */
 const OWNER = (folder: string) => `
-  import { GuardedProcess } from '${new URL('../../src/demo/guarded-process.ts', import.meta.url).pathname}';
+  import { GuardedProcess } from '${sourceUrl('src/demo/guarded-process')}';
   const guarded = await GuardedProcess.start(['sleep', '600'], { folder: '${folder}', logFile: 'log', signal: 'TERM' });
   console.log(guarded.processId);
   setInterval(() => {}, 1000);
@@ -26,8 +27,9 @@ function isThere(processId: number): boolean {
 
 test('a frozen process ends when its owner dies, too', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ringferry-guard-'));
-  const args = ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', OWNER(folder)];
-  const owner = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const owner = spawn(process.execPath, codeArguments(OWNER(folder)), {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const [told] = (await once(owner.stdout, 'data')) as [Buffer];
   const processId = Number(told.toString());
   try {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { testFileArguments } from '../child-program.js';
 import { runProgram } from './programs.js';
 
 /*
@@ -7,16 +8,16 @@ import { runProgram } from './programs.js';
  * depend neither on one process nor on shared backends. README.md says how to run all of it so.
  */
 const AGAIN = [
-  { env: { RINGFERRY_TEST_WORKERS: '2' }, file: 'test/integration/cancel.test.ts' },
-  { env: { RINGFERRY_TEST_WORKERS: '2' }, file: 'test/integration/mysql-sessions.test.ts' },
-  { env: { RINGFERRY_TEST_PIPELINE: '1' }, file: 'test/integration/psql.test.ts' },
+  { env: { RINGFERRY_TEST_WORKERS: '2' }, file: 'test/integration/cancel.test' },
+  { env: { RINGFERRY_TEST_WORKERS: '2' }, file: 'test/integration/mysql-sessions.test' },
+  { env: { RINGFERRY_TEST_PIPELINE: '1' }, file: 'test/integration/psql.test' },
 ] as const;
 
 for (const { env, file } of AGAIN) {
   const [[name, value]] = Object.entries(env) as [[string, string]];
-  test(`${name}=${value} ${file}`, async () => {
+  test(`${name}=${value} ${file}.ts`, async () => {
     // Without the variable that would make it report to this run.
-    const run = await runProgram(process.execPath, ['--import', 'tsx', '--test-reporter=spec', file], '', {
+    const run = await runProgram(process.execPath, testFileArguments(file), '', {
       ...env,
       NODE_TEST_CONTEXT: undefined,
     });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { type AuditReport, audit } from '../../src/demo/audit.js';
 import { Journal } from '../../src/demo/journal.js';
 import { seedShop } from '../../src/demo/seed.js';
@@ -13,6 +14,9 @@ type Shards = Readonly<Record<string, TestServer>>;
 
 /** Fewer rows than that and an audit has seen next to nothing. */
 const LEAST_CHECKED = 1000;
+
+/** As fast as leaves the migration most of a core: hundreds of statements a second, a count in each hold. */
+const PACE = { shoppers: 6, thinkMs: 8, countPauseMs: 8 } as const;
 
 export const SHOP = { tables: SHOP_TABLES, home: 'a' } as const;
 
@@ -59,7 +63,7 @@ export class OpenShop {
   ): Promise<OpenShop> {
     const journal = new Journal();
     const { customerIds } = await seedShop(engine.demo, url, { customers, ordersPerCustomer: 2 }, journal);
-    const traffic = new Traffic({ engine: engine.demo, url, shoppers: 6, thinkMs: 8, customerIds, journal });
+    const traffic = new Traffic({ engine: engine.demo, url, ...PACE, customerIds, journal });
     traffic.start('all');
     return new OpenShop(engine, journal, traffic, shards);
   }
@@ -69,8 +73,7 @@ export class OpenShop {
     const traffic = new Traffic({
       engine: shop.#engine.demo,
       url,
-      shoppers: 6,
-      thinkMs: 8,
+      ...PACE,
       customerIds: [...shop.journal.points.keys()],
       journal: shop.journal,
     });
@@ -136,15 +139,24 @@ export class Operator {
 
   /** Waits until the migration is in one of these phases; fails when it ended otherwise. */
   async until(id: string, phases: readonly string[], timeoutMs = 60_000): Promise<Record<string, unknown>> {
-    const deadline = Date.now() + timeoutMs;
-    for (;;) {
-      const row = (await this.run('SHOW MIGRATIONS')).find((migration) => migration['id'] === id);
-      const phase = String(row?.['phase']);
-      if (row !== undefined && phases.includes(phase)) return row;
-      if (['failed', 'aborted', 'done'].includes(phase))
-        assert.fail(`migration ${id} ended as ${phase}: ${row?.['failure']}`);
-      if (Date.now() > deadline) assert.fail(`migration ${id} is still ${phase} after ${timeoutMs} ms`);
-      await sleep(50);
+    const client = new pg.Client({ connectionString: this.#url });
+    // What is lost while nothing is asked fails the next question.
+    client.on('error', () => {});
+    await client.connect();
+    try {
+      const deadline = Date.now() + timeoutMs;
+      for (;;) {
+        const { rows } = await client.query<Record<string, unknown>>('SHOW MIGRATIONS');
+        const row = rows.find((migration) => migration['id'] === id);
+        const phase = String(row?.['phase']);
+        if (row !== undefined && phases.includes(phase)) return row;
+        if (['failed', 'aborted', 'done'].includes(phase))
+          assert.fail(`migration ${id} ended as ${phase}: ${row?.['failure']}`);
+        if (Date.now() > deadline) assert.fail(`migration ${id} is still ${phase} after ${timeoutMs} ms`);
+        await sleep(50);
+      }
+    } finally {
+      await client.end();
     }
   }
 }

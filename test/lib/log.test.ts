@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
+import { codeArguments, sourceUrl } from '../child-program.js';
 
 /** What a process that runs this code writes to its two outputs. */
 function outputOf(code: string): { stdout: string; stderr: string } {
-  const log = new URL('../../src/lib/log.ts', import.meta.url).href;
-  const program = `import { createLog } from ${JSON.stringify(log)};\n${code}`;
-  const args = ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', program];
-  return spawnSync(process.execPath, args, { encoding: 'utf8' });
+  const program = `import { createLog } from '${sourceUrl('src/lib/log')}';\n${code}`;
+  return spawnSync(process.execPath, codeArguments(program), { encoding: 'utf8' });
 }
 
 test('the log writes one JSON line per event to standard error, with the facts of its parents', () => {

@@ -111,8 +111,9 @@ class Script {
     await this.#begin(kind, shard, options);
     for (;;) {
       await time.sleep(20);
-      const phase = this.#phase();
-      this.where = `${phase} (${this.#server.proxy?.migrations.list().at(-1)?.waitingFor ?? ''})`;
+      const last = this.#server.proxy?.migrations.list().at(-1);
+      const phase = last?.record.phase;
+      this.where = `${phase} (${last?.waitingFor ?? ''})`;
       if (phase !== undefined && OVER.includes(phase)) break;
       if (time.now() - begunAt < this.#scenario.afterMs) continue;
       const { ending } = this.#scenario;
@@ -153,10 +154,6 @@ class Script {
     const asking = proxy.migrations.request(id, request);
     // Refused when the phase has just changed; the next look asks again.
     await Promise.race([asking, this.#server.death()]).catch(() => {});
-  }
-
-  #phase(): Phase | undefined {
-    return this.#server.proxy?.migrations.list().at(-1)?.record.phase;
   }
 }
 

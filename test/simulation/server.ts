@@ -44,6 +44,8 @@ export class SimServer {
   readonly disk: Disk = { topology: undefined, migrations: new Map(), decisions: new Set() };
   readonly #options: ServerOptions;
   readonly #visits = new Map<string, number>();
+  /** What `stored` has decoded, until the disk says something else. */
+  #read: { readonly text: string; readonly topology: StoredTopology } | undefined;
   keyspace: Keyspace = SHOP;
   proxy: ProxyProcess | undefined;
   crashes = 0;
@@ -120,7 +122,9 @@ export class SimServer {
 
   /** Who owns what, as a restarted process would read it. */
   get stored(): StoredTopology {
-    return decodeTopology('topology.json', this.disk.topology!);
+    const text = this.disk.topology!;
+    if (this.#read?.text !== text) this.#read = { text, topology: decodeTopology('topology.json', text) };
+    return this.#read.topology;
   }
 
   #pausePoint(life: Life, name: string): Promise<void> {

@@ -8,6 +8,7 @@ import type { OperatingError } from '../../src/lib/errors.js';
 import { FileStore } from '../../src/topology/file-store.js';
 import { firstSnapshot, openSnapshot } from '../../src/topology/opening.js';
 import type { Snapshot } from '../../src/topology/snapshot.js';
+import { codeArguments, sourceUrl } from '../child-program.js';
 
 const CONFIG = {
   name: 'shop',
@@ -185,9 +186,9 @@ test('a folder in use is refused by name, also to the same process, and is free 
 
 test('the lock of a process that was killed is taken over', async (t) => {
   const path = await folder(t);
-  const script = `import { FileStore } from '${new URL('../../src/topology/file-store.ts', import.meta.url).pathname}';
+  const script = `import { FileStore } from '${sourceUrl('src/topology/file-store')}';
     FileStore.open(process.argv[1]).then(() => { console.log('open'); setInterval(() => {}, 1000); });`;
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, path], {
+  const child = spawn(process.execPath, [...codeArguments(script), path], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await new Promise((resolve) => child.stdout.once('data', resolve));
