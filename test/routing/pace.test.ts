@@ -4,6 +4,9 @@ import { Pace } from '../../src/routing/pace.js';
 
 const FLOOR = 0.3;
 
+/** Answers of one look. */
+const LOOK = 16 + 64;
+
 /** Known to be quick by two runs that had a backend for themselves. */
 function quick(aloneMs: number): Pace {
   const pace = new Pace();
@@ -27,8 +30,20 @@ test('its weight is what it takes in line when few run at once, and a busy machi
   share(pace, 5, 16, 0);
   share(pace, 0.06, 64, 0);
   assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.06) < 1e-9, `${pace.weightMs(FLOOR)}`);
-  share(pace, 0.9, 1000, 4_999);
+  // The first look is followed by another, which finds the same.
+  share(pace, 0.06, LOOK, 100);
+  share(pace, 0.9, 1000, 100 + 4_999);
   assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.06) < 1e-9, `${pace.weightMs(FLOOR)}`);
+});
+
+test('while its weight falls it is looked at again soon, since each look is with fewer backends', () => {
+  const pace = quick(1.1);
+  for (const [nth, ms] of [0.7, 0.4, 0.1, 0.09].entries()) {
+    share(pace, ms, LOOK, nth * 100);
+    assert.ok(Math.abs(pace.weightMs(FLOOR) - ms) < 1e-9, `${pace.weightMs(FLOOR)} at look ${nth}`);
+  }
+  share(pace, 0.9, 1000, 300 + 4_999);
+  assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.09) < 1e-9, `${pace.weightMs(FLOOR)}`);
 });
 
 test('a pause of the machine during a look does not make it heavy', () => {
@@ -41,12 +56,12 @@ test('a pause of the machine during a look does not make it heavy', () => {
 
 test('a statement that has become slower gets heavier when it is looked at again', () => {
   const pace = quick(0.7);
-  share(pace, 0.2, 80, 0);
+  for (const atMs of [0, 100]) share(pace, 0.2, LOOK, atMs);
   assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.2) < 1e-9, `${pace.weightMs(FLOOR)}`);
-  pace.noteShared(0.8, 5_000);
+  pace.noteShared(0.8, 5_100);
   // Lines may get long, so that it is seen with few backends busy.
   assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.05) < 1e-9, `${pace.weightMs(FLOOR)}`);
-  share(pace, 0.8, 79, 5_000);
+  share(pace, 0.8, LOOK - 1, 5_100);
   assert.ok(Math.abs(pace.weightMs(FLOOR) - 0.8) < 1e-9, `${pace.weightMs(FLOOR)}`);
 });
 
