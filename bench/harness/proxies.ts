@@ -20,6 +20,11 @@ export const SHARDED = 'Ringferry, three shards';
 export const MODES = ['simple', 'extended', 'prepared'] as const;
 export type StatementMode = (typeof MODES)[number];
 
+/** Those that are measured: with --quick one of them stands for all. */
+export function modesOf<Mode extends StatementMode>(bench: Bench, modes: readonly Mode[]): readonly Mode[] {
+  return bench.options.isQuick ? modes.slice(0, 1) : modes;
+}
+
 export interface Rivals {
   /** PgBouncer in the mode in which it can serve these statements. */
   readonly peer: string;

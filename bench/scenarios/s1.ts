@@ -2,6 +2,7 @@ import type { Bench } from '../harness/bench.js';
 import { commandOf, type PgbenchLoad, tpsUnderLoad } from '../harness/pgbench.js';
 import {
   MODES,
+  modesOf,
   PASSING,
   POOLS,
   type Rivals,
@@ -27,7 +28,7 @@ export const s1: Scenario = {
     const proxies = await startProxies(bench);
     const oneByOne = { [`${PASSING}, pipeline 1`]: await startPassing(bench, 1) };
     return {
-      comparisons: MODES.map((mode) => compare(bench, mode, proxies[mode], oneByOne)),
+      comparisons: modesOf(bench, MODES).map((mode) => compare(bench, mode, proxies[mode], oneByOne)),
       notes: [PREPARED, POOLS],
     };
   },

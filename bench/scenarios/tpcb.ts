@@ -1,6 +1,6 @@
 import type { Bench } from '../harness/bench.js';
 import { commandOf, type PgbenchLoad, tpsUnderLoad } from '../harness/pgbench.js';
-import { POOLS, type Rivals, startProxies } from '../harness/proxies.js';
+import { modesOf, POOLS, type Rivals, startProxies } from '../harness/proxies.js';
 import type { Comparison, Scenario } from '../harness/scenario.js';
 import { contendersOf } from '../harness/target.js';
 
@@ -14,7 +14,8 @@ export const tpcb: Scenario = {
   programs: ['pgbench', 'pgbouncer'],
   async setUp(bench) {
     const proxies = await startProxies(bench);
-    return { comparisons: MODES.map((mode) => compare(bench, mode, proxies[mode])), notes: [POOLS] };
+    const comparisons = modesOf(bench, MODES).map((mode) => compare(bench, mode, proxies[mode]));
+    return { comparisons, notes: [POOLS] };
   },
 };
 
