@@ -70,7 +70,7 @@ export interface ExchangeOptions {
   /** Each statement makes the server forget what earlier ones warned of. */
   readonly forgets?: boolean;
   readonly effects?: Effects;
-  readonly making?: string;
+  readonly making?: string | undefined;
 }
 
 const NO_EFFECTS: Effects = { isDoubtful: false, beginsXa: false, endsXa: false };

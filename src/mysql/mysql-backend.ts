@@ -287,7 +287,7 @@ export class MysqlBackend implements Backend {
       collationId: this.#loginCollation(),
       forgets: this.flavor.forgetsMessages,
       effects: acts,
-      ...(making === undefined ? {} : { making }),
+      making,
     };
     const exchange = new Exchange(acts.acts, taker, this.#send, options);
     this.line.push(exchange);

@@ -40,7 +40,7 @@ export class SharedRead implements SharedSink {
   #error: ServerError | undefined;
   #tag: string | undefined;
   /** What has come of an answer that may yet have to be thrown away. */
-  #kept: Buffer[] = [];
+  readonly #kept: Buffer[] = [];
   #keptBytes = 0;
 
   constructor(database: Database, frontend: Frontend) {
@@ -86,15 +86,13 @@ export class SharedRead implements SharedSink {
   #passKept(): void {
     this.#isUncertain = false;
     this.#hasAnswered = true;
-    if (this.#keptBytes === 0) return;
-    for (const chunk of this.#takeKept()) this.#frontend.send(chunk);
+    for (const chunk of this.#kept) this.#frontend.send(chunk);
+    this.#dropKept();
   }
 
-  #takeKept(): readonly Buffer[] {
-    const kept = this.#kept;
-    this.#kept = [];
+  #dropKept(): void {
+    this.#kept.length = 0;
     this.#keptBytes = 0;
-    return kept;
   }
 
   onError(error: ServerError): void {
@@ -199,7 +197,7 @@ export class SharedRead implements SharedSink {
   }
 
   #leave(): void {
-    this.#takeKept();
+    this.#dropKept();
     this.#lane!.weightMs -= this.#weightMs;
     this.#pool!.lanes.left(this.#lane!);
     this.#lane = undefined;

@@ -11,9 +11,8 @@ import { leavesNoMysqlTrace } from './mysql-traceless.js';
 import { mysqlVerbOf } from './mysql-verb.js';
 import { Pace } from './pace.js';
 import type { Plan } from './plan.js';
+import { isTracelessText } from './traceless-text.js';
 
-/** Longer texts are seldom quick, and parsing them is not. */
-const MAX_LOOKED_AT = 16_384;
 const PLAIN = /^\(*\s*(select|insert|replace|update|delete)\b/i;
 const READS = /^\(*\s*select\b/i;
 /** Without these such a statement leaves nothing in the session, and asks nothing of it. */
@@ -28,7 +27,7 @@ export function mysqlPassThroughPlan(sql: string, template: string, database: st
     return completePlan(verb, {
       placement: { type: 'home' },
       access: isRead ? 'read' : 'write',
-      ...(isRead && isTraceless(sql) ? { pace: new Pace() } : {}),
+      ...(isRead && isTracelessText(sql, mysqlParser, leavesNoMysqlTrace) ? { pace: new Pace() } : {}),
     });
   }
   const node = parsed(sql);
@@ -45,12 +44,6 @@ export function mysqlPassThroughPlan(sql: string, template: string, database: st
     ...(state === undefined ? {} : { usesSessionState: state }),
     ...(commits(node) ? { commitsBefore: true } : {}),
   });
-}
-
-/** One query that leaves no trace; what is long or not understood is not. */
-function isTraceless(sql: string): boolean {
-  const node = sql.length > MAX_LOOKED_AT ? undefined : parsed(sql);
-  return node !== undefined && 'SelectStmt' in node && leavesNoMysqlTrace(node.SelectStmt);
 }
 
 function parsed(sql: string): Node | undefined {

@@ -8,9 +8,8 @@ import type { Plan } from './plan.js';
 import { pinReason, planSession } from './postgres-session-plan.js';
 import { leavesNoTrace } from './postgres-traceless.js';
 import { verbOf } from './postgres-verb.js';
+import { isTracelessText } from './traceless-text.js';
 
-/** Longer texts are seldom quick, and parsing them is not. */
-const MAX_LOOKED_AT = 16_384;
 const READS = /^\(*\s*(select|values|table)\b/i;
 const PLAIN = /^\(*\s*(select|values|table|insert|update|delete|merge)\b/i;
 /** Words without which those statements leave nothing in the session. */
@@ -24,7 +23,9 @@ export function passThroughPlan(sql: string, template: string, parser: SqlParser
     return completePlan(verb, {
       placement: { type: 'home' },
       access: isRead ? 'read' : 'write',
-      ...(isRead && isTraceless(sql, parser, keyspace) ? { pace: new Pace() } : {}),
+      ...(isRead && isTracelessText(sql, parser, (select) => leavesNoTrace(select, keyspace))
+        ? { pace: new Pace() }
+        : {}),
     });
   }
   let node: Node | undefined;
@@ -42,21 +43,6 @@ export function passThroughPlan(sql: string, template: string, parser: SqlParser
     transaction,
     session: session ?? (reason === undefined ? undefined : { type: 'pin', reason }),
   });
-}
-
-/** One query that leaves no trace; what is long or not understood is not. */
-function isTraceless(sql: string, parser: SqlParser, keyspace: Keyspace): boolean {
-  if (sql.length > MAX_LOOKED_AT) return false;
-  try {
-    const [first, second] = parser.parse(sql);
-    const node = first?.stmt;
-    return second === undefined && node !== undefined && 'SelectStmt' in node
-      ? leavesNoTrace(node.SelectStmt, keyspace)
-      : false;
-  } catch (error) {
-    if (error instanceof OperatingError) return false;
-    throw error;
-  }
 }
 
 function factsOf(node: Node): Pick<Plan, 'transaction' | 'session'> {

@@ -5,6 +5,7 @@ import { lastFirst, runSql, startPostgres } from '../cluster.js';
 import { cancelOn } from './cancel-on.js';
 import { eventually } from './eventually.js';
 import { type Ringferry, startRingferry } from './harness.js';
+import { counter, endAll, whileHeld } from './lines.js';
 
 /** Reads of many sessions in line on few backends: whatever happens to one of them, the others get their own answers. */
 const atEnd = lastFirst(after);
@@ -37,11 +38,6 @@ const PROXIES: Record<string, Ringferry> = {
   }),
 };
 
-async function counter(proxy: Ringferry, name: string): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${proxy.ports.http}/metrics`)).text();
-  return Number(new RegExp(`^${name}\\{[^}]*\\} (\\d+)`, 'm').exec(text)?.[1] ?? Number.NaN);
-}
-
 async function clientsOf(proxy: Ringferry, count: number): Promise<pg.Client[]> {
   const clients = Array.from({ length: count }, () => new pg.Client({ connectionString: proxy.url() }));
   for (const client of clients) {
@@ -49,10 +45,6 @@ async function clientsOf(proxy: Ringferry, count: number): Promise<pg.Client[]> 
     await client.connect();
   }
   return clients;
-}
-
-async function end(clients: readonly pg.Client[]): Promise<void> {
-  await Promise.all(clients.map((client) => client.end().catch(() => undefined)));
 }
 
 const THING = 'SELECT v FROM things WHERE id = $1';
@@ -98,13 +90,7 @@ async function withNotesLocked(act: (release: () => Promise<void>) => Promise<vo
   await holder.connect();
   await holder.query('BEGIN');
   await holder.query('LOCK TABLE notes IN ACCESS EXCLUSIVE MODE');
-  let releasing: Promise<void> | undefined;
-  const release = () => (releasing ??= holder.end());
-  try {
-    await act(release);
-  } finally {
-    await release();
-  }
+  await whileHeld(holder, act);
 }
 
 const waitsForNotes = async () => {
@@ -164,7 +150,7 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
       const shared = (await counter(proxy, 'ringferry_shared_requests_total')) - before;
       assert.ok(shared > 0, 'nobody stood in line');
     });
-    await end(clients);
+    await endAll(clients);
   });
 }
 
@@ -177,7 +163,7 @@ test('with pool.pipeline 1 nobody shares a backend', async () => {
     }),
   );
   assert.equal(await counter(proxy, 'ringferry_shared_requests_total'), 0);
-  await end(clients);
+  await endAll(clients);
 });
 
 describe('a line of reads', () => {
@@ -198,7 +184,7 @@ describe('a line of reads', () => {
       const now = await counter(narrow, 'ringferry_shared_requests_again_total');
       assert.ok(now > again, 'no line was dissolved');
     }, 30_000);
-    await end(clients);
+    await endAll(clients);
   });
 
   test('that loses its backend is run again elsewhere, and nobody sees an error', async () => {
@@ -218,7 +204,7 @@ describe('a line of reads', () => {
       await release();
       await Promise.all(reads);
     });
-    await end(clients);
+    await endAll(clients);
   });
 
   test('loses only the one that is cancelled, wherever it stands', async () => {
@@ -236,7 +222,7 @@ describe('a line of reads', () => {
       await eventually(async () => assert.equal(await waitsForNotes(), 0));
       await release();
     });
-    await end(clients);
+    await endAll(clients);
   });
 
   test('goes on when a client in it vanishes, and what that one asked for is cancelled', async () => {
@@ -250,7 +236,7 @@ describe('a line of reads', () => {
       await eventually(async () => assert.equal(await waitsForNotes(), 0));
       await release();
     });
-    await end(clients.slice(1));
+    await endAll(clients.slice(1));
   });
 
   test('does not keep those waiting for long who need a backend of their own', async () => {
@@ -265,7 +251,7 @@ describe('a line of reads', () => {
         }
       }
     });
-    await end(clients);
+    await endAll(clients);
   });
 
   test('is not joined by a session with other settings', async () => {
@@ -280,7 +266,7 @@ describe('a line of reads', () => {
           assert.deepEqual((await client.query(NOON)).rows, [{ hour: [12, 21, 8][index % 3] }]);
       }),
     );
-    await end(clients);
+    await endAll(clients);
   });
 
   test('ends for PAUSE and goes on after RESUME', async () => {
@@ -297,6 +283,6 @@ describe('a line of reads', () => {
       const atResume = answers();
       await eventually(async () => assert.ok(answers() > atResume + 50, 'reads go on'));
     });
-    await end(clients);
+    await endAll(clients);
   });
 });

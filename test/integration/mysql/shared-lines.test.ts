@@ -6,6 +6,7 @@ import { noGenuineMysql, startGenuineMysql } from '../../genuine-mysql.js';
 import { runMysql, startMariadb } from '../../mariadb.js';
 import { eventually } from '../eventually.js';
 import { type Ringferry, startRingferry } from '../harness.js';
+import { counter, endAll, whileHeld } from '../lines.js';
 
 /** Reads of many MySQL sessions in line on few backends: each gets its own answers, errors, warnings and numbers. */
 const SERVERS = {
@@ -18,11 +19,6 @@ const NOTE = 'SELECT v FROM notes WHERE id = ?';
 const COMPARE = 'SELECT count(*) FROM things WHERE v = ? AND id > 7';
 const ids = Array.from({ length: 100 }, (_, index) => index + 1);
 
-async function counter(proxy: Ringferry, name: string): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${proxy.ports.http}/metrics`)).text();
-  return Number(new RegExp(`^${name}\\{[^}]*\\} (\\d+)`, 'm').exec(text)?.[1] ?? Number.NaN);
-}
-
 async function clientsOf(proxy: Ringferry, count: number): Promise<Connection[]> {
   const clients: Connection[] = [];
   for (let nth = 0; nth < count; nth++) {
@@ -31,10 +27,6 @@ async function clientsOf(proxy: Ringferry, count: number): Promise<Connection[]>
     clients.push(client);
   }
   return clients;
-}
-
-async function end(clients: readonly Connection[]): Promise<void> {
-  await Promise.all(clients.map((client) => client.end().catch(() => undefined)));
 }
 
 async function rowsOf(client: Connection, sql: string, values: unknown[] = []): Promise<unknown[]> {
@@ -109,13 +101,7 @@ for (const [engine, { start, skip }] of Object.entries(SERVERS))
     async function withNotesLocked(act: (release: () => Promise<void>) => Promise<void>): Promise<void> {
       const holder = await mysql.createConnection(a!.url('shop'));
       await holder.query('LOCK TABLES notes WRITE');
-      let releasing: Promise<void> | undefined;
-      const release = () => (releasing ??= holder.end());
-      try {
-        await act(release);
-      } finally {
-        await release();
-      }
+      await whileHeld(holder, act);
     }
 
     const waitingForNotes = async () => {
@@ -190,7 +176,7 @@ for (const [engine, { start, skip }] of Object.entries(SERVERS))
           const shared = (await counter(proxy, 'ringferry_shared_requests_total')) - before;
           assert.ok(shared > 0, 'nobody stood in line');
         });
-        await end(clients);
+        await endAll(clients);
       });
 
     test('a read whose answer has warnings runs alone from then on', async () => {
@@ -203,7 +189,7 @@ for (const [engine, { start, skip }] of Object.entries(SERVERS))
         assert.match(JSON.stringify((await client!.query('SHOW WARNINGS'))[0]), new RegExp(text));
       }
       assert.equal((await counter(narrow, 'ringferry_shared_requests_again_total')) - again, 1);
-      await end([client!]);
+      await endAll([client!]);
     });
 
     test('a line is dissolved when its head waits: the others are answered elsewhere', async () => {
@@ -224,7 +210,7 @@ for (const [engine, { start, skip }] of Object.entries(SERVERS))
         const now = await counter(narrow, 'ringferry_shared_requests_again_total');
         assert.ok(now > again, 'no line was dissolved');
       }, 30_000);
-      await end(clients);
+      await endAll(clients);
     });
 
     test('a line that loses its backend is run again elsewhere, and nobody sees an error', async () => {
@@ -250,7 +236,7 @@ for (const [engine, { start, skip }] of Object.entries(SERVERS))
         const now = await counter(narrow, 'ringferry_shared_requests_again_total');
         assert.ok(now > again, 'nobody was run again');
       });
-      await end(clients);
+      await endAll(clients);
     });
 
     test('only the one that is killed is lost, wherever it stands', async () => {
@@ -273,7 +259,7 @@ for (const [engine, { start, skip }] of Object.entries(SERVERS))
         await eventually(async () => assert.equal(await waitingForNotes(), 0));
         await release();
       });
-      await end(clients);
+      await endAll(clients);
     });
 
     test('a client that vanishes leaves the others their answers, and its read is cancelled', async () => {
@@ -288,7 +274,7 @@ for (const [engine, { start, skip }] of Object.entries(SERVERS))
         await eventually(async () => assert.equal(await waitingForNotes(), 0));
         await release();
       });
-      await end(clients.slice(1));
+      await endAll(clients.slice(1));
     });
 
     test('a session with autocommit off or other settings stands in no line of others', async () => {
@@ -308,6 +294,6 @@ for (const [engine, { start, skip }] of Object.entries(SERVERS))
           }
         }),
       );
-      await end(clients);
+      await endAll(clients);
     });
   });
