@@ -15,6 +15,9 @@ function flushAll(): void {
   for (const outbox of outboxes) outbox.flush();
 }
 
+/** queueMicrotask makes an AsyncResource for each call. */
+const settled = Promise.resolve();
+
 /** Promises that the event has fulfilled go on first, and may have more to send: ticks that an event asks for itself come before them. */
 function flushBehindPromises(): void {
   process.nextTick(flushAll);
@@ -47,7 +50,7 @@ export class Outbox {
     if (!this.#isScheduled) {
       this.#isScheduled = true;
       if (this.isPatient) setImmediate(this.#flushNow);
-      else if (waiting.push(this) === 1) queueMicrotask(flushBehindPromises);
+      else if (waiting.push(this) === 1) void settled.then(flushBehindPromises);
     }
     if (this.waitingBytes < HIGH_WATER_BYTES) return true;
     this.#isSlow = true;

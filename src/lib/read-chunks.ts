@@ -22,6 +22,9 @@ type InternalSocket = Socket & { [key: symbol]: unknown } & {
 };
 
 const shared = Buffer.allocUnsafeSlow(READ_BYTES);
+/** What is copied of it, by length: most reads are short, and a new view of it costs as much as the copy. */
+const views: (Buffer | undefined)[] = [];
+const MOST_VIEWED_BYTES = 1024;
 let keys: UserBufferKeys | undefined | 'unknown' = 'unknown';
 /** Chunks whose memory is free when they are written. */
 const onlyWritten = new WeakSet<Buffer>();
@@ -84,8 +87,17 @@ export function whenWritten(chunk: Buffer): (() => void) | undefined {
 
 function copyOf(buffer: Buffer, length: number): Buffer {
   const copy = Buffer.allocUnsafe(length);
-  buffer.copy(copy, 0, 0, length);
+  copy.set(buffer === shared && length <= MOST_VIEWED_BYTES ? viewOf(length) : buffer.subarray(0, length));
   return copy;
+}
+
+function viewOf(length: number): Buffer {
+  let view = views[length];
+  if (view === undefined) {
+    view = shared.subarray(0, length);
+    views[length] = view;
+  }
+  return view;
 }
 
 function userBufferKeys(socket: object): UserBufferKeys | undefined {

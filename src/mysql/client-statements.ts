@@ -19,6 +19,8 @@ export interface ClientStatement {
 /** Means the statement that was prepared last (MariaDB 10.2: COM_STMT_EXECUTE in one write with its COM_STMT_PREPARE). */
 const LAST_PREPARED = 0xffffffff;
 
+const NO_LONG_DATA: ReadonlyMap<number, Buffer> = new Map();
+
 /** The prepared statements of one client by the ids that we gave it. */
 export class ClientStatements {
   readonly #maxLongBytes: number;
@@ -97,10 +99,7 @@ export class ClientStatements {
 
   /** The values of an execution; takes the long data. Throws `protocol-violation` or `invalid-parameter`. */
   execute(statement: ClientStatement, payload: Buffer, saysAttributes: boolean): ExecuteParameters {
-    const longData = new Map(
-      [...statement.longData].map(([index, pieces]) => [index, Buffer.concat(pieces)]),
-    );
-    this.#forgetLongData(statement);
+    const longData = this.#takeLongData(statement);
     const count = statement.parameterCount ?? 0;
     const parameters = decodeExecute(payload, { count, known: statement.types, longData, saysAttributes });
     statement.types = parameters.types;
@@ -109,12 +108,18 @@ export class ClientStatements {
 
   /** The values of a bulk execution, which has no place for long data. Throws `protocol-violation`. */
   executeBulk(statement: ClientStatement, payload: Buffer): BulkParameters | BulkRefusal {
-    const hasLongData = statement.longData.size > 0;
-    this.#forgetLongData(statement);
+    const hasLongData = this.#takeLongData(statement).size > 0;
     const parameters = decodeBulkExecute(payload, statement.parameterCount ?? 0, statement.types);
     if (typeof parameters === 'string') return parameters;
     statement.types = parameters.types;
     return hasLongData ? 'wrong-arguments' : parameters;
+  }
+
+  #takeLongData(statement: ClientStatement): ReadonlyMap<number, Buffer> {
+    if (statement.longData.size === 0) return NO_LONG_DATA;
+    const pieces = [...statement.longData];
+    this.#forgetLongData(statement);
+    return new Map(pieces.map(([index, of]) => [index, Buffer.concat(of)]));
   }
 
   #forgetLongData(statement: ClientStatement): void {

@@ -2,7 +2,7 @@ import type { ParameterValues } from '../routing/plan.js';
 import { BULK_TYPES_FOLLOW, INDICATOR } from './bulk-parameters.js';
 import { COM, FIELD_TYPE, UNSIGNED_TYPE } from './capabilities.js';
 import { encodePacket, HEADER_BYTES, MAX_PAYLOAD_BYTES } from './packets.js';
-import { nullBitmap, writeBinaryValue } from './result-messages.js';
+import { writeBinaryValue } from './result-messages.js';
 import { Writer } from './wire.js';
 
 // Commands as we say them to servers: whole packets with their headers.
@@ -41,15 +41,23 @@ export function encodeExecute(statementId: number, parameters: ParameterValues |
   const count = parameters?.count ?? 0;
   const writer = new Writer(64).int1(COM.STMT_EXECUTE).int4(statementId).int1(NO_CURSOR).int4(1);
   if (parameters === undefined || count === 0) return encodePacket(writer.finish());
-  const indexes = Array.from({ length: count }, (_, index) => index);
-  const values = indexes.map((index) => parameters.bytes(index));
-  const types = indexes.map((index) => typeOf(parameters, index));
-  writer.bytes(nullBitmap(values, 0)).int1(TYPES_FOLLOW);
-  for (const type of types) writer.int2(type);
-  values.forEach((value, index) => {
-    if (value !== undefined) writeBinaryValue(writer, types[index]!, value);
-  });
+  for (let from = 0; from < count; from += 8)
+    writer.int1(nullBits(parameters, from, Math.min(from + 8, count)));
+  writer.int1(TYPES_FOLLOW);
+  for (let index = 0; index < count; index++) writer.int2(typeOf(parameters, index));
+  for (let index = 0; index < count; index++) {
+    const value = parameters.bytes(index);
+    if (value !== undefined) writeBinaryValue(writer, typeOf(parameters, index), value);
+  }
   return encodePacket(writer.finish());
+}
+
+/** One byte of the NULL bitmap. */
+function nullBits(parameters: ParameterValues, from: number, end: number): number {
+  let bits = 0;
+  for (let index = from; index < end; index++)
+    if (parameters.bytes(index) === undefined) bits |= 1 << (index - from);
+  return bits;
 }
 
 /** See `decodeBulkExecute`; one packet's worth, as it came in one. */

@@ -191,9 +191,8 @@ export class Exchange {
     const reader = this.#reader;
     if (part === 'definition' && this.#collationId !== undefined)
       nameCollation(framer.buffer, framer.end, this.#collationId);
-    const forgets = this.#forgets;
-    if (part === 'ok') this.taker.tag(encodeTag({ ...reader.ok!, forgets }));
-    else if (part === 'eof') this.taker.tag(rowsTag(reader.rows, { warnings: reader.warnings, forgets }));
+    if (part === 'ok') this.taker.tag(encodeTag(reader.ok!, this.#forgets));
+    else if (part === 'eof') this.taker.tag(rowsTag(reader.rows, reader, this.#forgets));
     if (this.#lacksMetadata && (part === 'definition' || part === 'parameter')) {
       const definition = withoutMetadata(payloadOf(framer.buffer, framer.start, framer.end));
       const packet = encodePacket(definition, framer.sequence);

@@ -155,8 +155,8 @@ export class MysqlFrontend implements Frontend {
     if (this.#afterFile(() => this.sendReady(status, autocommit))) return true;
     const owed = this.#owed.take();
     if (owed === undefined) return true;
-    const toldBefore = owed.isOwn ? has(this.#stream.flags, STATUS.AUTOCOMMIT) : undefined;
-    const isFlowing = owed.isSilent || this.#stream.ready(status, autocommit ?? toldBefore);
+    const toldBefore = owed.isOwn === true ? has(this.#stream.flags, STATUS.AUTOCOMMIT) : undefined;
+    const isFlowing = owed.isSilent === true || this.#stream.ready(status, autocommit ?? toldBefore);
     this.answers.begin();
     this.#compressor?.flush();
     owed.onAnswered?.();

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { timeOfDay } from '../lib/clock.js';
 import { OperatingError } from '../lib/errors.js';
 import { ServerLink } from '../lib/server-link.js';
 import type {
@@ -18,11 +19,11 @@ import type { PreparedStatement, Request } from '../pool/request.js';
 import { RowCollector } from '../pool/row-collector.js';
 import type { Position } from '../topology/topology.js';
 import { CAPABILITY, has, STATUS } from './capabilities.js';
-import { ASK_STATUS, encodeInitDb, encodeQuery, QUIT, RESET_CONNECTION } from './commands.js';
-import { type Act, Exchange, type ExchangeOptions, type Taker } from './exchange.js';
+import { encodeInitDb, encodeQuery, QUIT, RESET_CONNECTION } from './commands.js';
+import { Exchange, type ExchangeOptions, type Taker } from './exchange.js';
 import type { Flavor } from './flavor.js';
 import { PacketFramer, payloadOf, renumberPacket } from './packets.js';
-import { RequestActs, sharedKey } from './request-acts.js';
+import { ASK, RequestActs } from './request-acts.js';
 import { serverError } from './result-messages.js';
 import { DescriptionTaker, OwnTaker, RowTaker } from './row-takers.js';
 import type { Login } from './server-login.js';
@@ -33,18 +34,13 @@ const DEFAULT_PREPARED_STATEMENTS = 500;
 const UNKNOWN_STATEMENT = 1243;
 const NO_SECRET = Buffer.alloc(0);
 
-const ASK: Act = {
-  kind: 'status',
-  own: Number.POSITIVE_INFINITY,
-  waits: false,
-  write: () => ASK_STATUS,
-};
-
 /** What status flags say of the session, by the names of `parameters`. */
 const REPORTED: readonly (readonly [string, number])[] = [
   ['autocommit', STATUS.AUTOCOMMIT],
   ['no_backslash_escapes', STATUS.NO_BACKSLASH_ESCAPES],
 ];
+
+const REPORTED_FLAGS = STATUS.AUTOCOMMIT | STATUS.NO_BACKSLASH_ESCAPES;
 
 /** One connection to a MySQL or MariaDB server. Writes the commands of a request, reads their answers in order. */
 export class MysqlBackend implements Backend {
@@ -57,7 +53,8 @@ export class MysqlBackend implements Backend {
   /** `version`; `autocommit`, `no_backslash_escapes` and `bulk` (it takes COM_STMT_BULK_EXECUTE): '1' or '0'. */
   readonly parameters = new Map<string, string>();
   readonly connectedAtMs = Date.now();
-  requestAtMs = 0;
+  /** When the last request came, by performance.now(); 0: none has. */
+  #requestedMs = 0;
   readonly line: ExchangeLine<Exchange>;
   settings = '';
   onAsync: ((frame: Buffer) => void) | undefined;
@@ -78,6 +75,8 @@ export class MysqlBackend implements Backend {
   readonly #kill: () => Promise<void>;
   readonly #link: ServerLink<PacketFramer>;
   readonly #statements: ServerStatements;
+  /** Of REPORTED_FLAGS, as `parameters` has them. */
+  #reported: number | undefined;
   #collated: { readonly settings: string; readonly id: number | undefined } | undefined;
   /** An error may roll an XA transaction back and leave the connection in it, good for nothing but XA ROLLBACK. */
   #isInXa = false;
@@ -119,6 +118,10 @@ export class MysqlBackend implements Backend {
       onDrain: () => this.onDrain?.(),
       onLost: (reason) => this.#lost(reason),
     });
+  }
+
+  get requestAtMs(): number {
+    return this.#requestedMs === 0 ? 0 : timeOfDay(this.#requestedMs);
   }
 
   get preparedStatements(): number {
@@ -250,7 +253,7 @@ export class MysqlBackend implements Backend {
     if (this.line.some((exchange) => !exchange.isWritten)) return false;
     const bind = request.steps.find((step) => step.type === 'bind');
     if (bind?.prepared === undefined || !this.isBusy) return true;
-    const key = sharedKey(bind.prepared, this);
+    const key = this.#statements.sharedKey(bind.prepared.id, this.settings);
     if (this.#statements.find(key) !== undefined) return true;
     if (!this.line.some(({ making }) => making === key)) this.#make(bind.prepared, key);
     return false;
@@ -267,7 +270,7 @@ export class MysqlBackend implements Backend {
     fill: (acts: RequestActs) => void,
     making?: string,
   ): void {
-    this.requestAtMs = Date.now();
+    this.#requestedMs = performance.now();
     if (this.isBroken) {
       taker.broken(lostError(this.shard, this.#lastWords, 'it was lost before'));
       return;
@@ -367,6 +370,9 @@ export class MysqlBackend implements Backend {
     else if (exchange?.effects.endsXa === true && !exchange.hasFailed) this.#isInXa = false;
     if (isOpen) this.transaction = 'open';
     else this.transaction = this.#isInXa ? 'failed' : 'idle';
+    const reported = status & REPORTED_FLAGS;
+    if (reported === this.#reported) return;
+    this.#reported = reported;
     for (const [name, flag] of REPORTED) {
       const value = has(status, flag) ? '1' : '0';
       if (this.parameters.get(name) === value) continue;

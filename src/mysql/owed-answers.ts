@@ -5,11 +5,11 @@ export interface OwedAnswer {
   /** Of the answer's first packet. */
   readonly sequence: number;
   /** Nothing of it may reach the client. */
-  readonly isSilent: boolean;
+  readonly isSilent?: boolean;
   /** Its answer is our own: it knows of autocommit only what the client was told before. */
-  readonly isOwn: boolean;
-  readonly coming: ComingAnswer;
-  readonly onAnswered: (() => void) | undefined;
+  readonly isOwn?: boolean;
+  readonly coming?: ComingAnswer;
+  readonly onAnswered?: () => void;
 }
 
 /** What a client is owed, in the order in which it asked: the first is being answered, the others wait for their turn. */
@@ -30,8 +30,8 @@ export class OwedAnswers {
     return this.#owed[0]?.isSilent === true;
   }
 
-  owe(answer: Partial<OwedAnswer> & Pick<OwedAnswer, 'sequence'>): void {
-    this.#owed.push({ isSilent: false, isOwn: false, coming: {}, onAnswered: undefined, ...answer });
+  owe(answer: OwedAnswer): void {
+    this.#owed.push(answer);
     if (this.#owed.length === 1) this.beginNext();
   }
 
@@ -42,6 +42,6 @@ export class OwedAnswers {
 
   beginNext(): void {
     const next = this.#owed[0];
-    if (next !== undefined && !next.isSilent) this.#begin(next);
+    if (next !== undefined && next.isSilent !== true) this.#begin(next);
   }
 }

@@ -15,6 +15,12 @@ const EMPTY = Buffer.alloc(0);
 
 /** One payload with its header, or with several when it is longer than one header can say. */
 export function encodePacket(payload: Buffer, sequence = 0): Buffer {
+  if (payload.length < MAX_PAYLOAD_BYTES) {
+    const frame = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
+    frame.writeUInt32LE(payload.length + (sequence & 0xff) * 0x1000000, 0);
+    frame.set(payload, HEADER_BYTES);
+    return frame;
+  }
   const parts = Math.floor(payload.length / MAX_PAYLOAD_BYTES) + 1;
   const frame = Buffer.allocUnsafe(payload.length + parts * HEADER_BYTES);
   for (let part = 0, at = 0; part < parts; part++) {

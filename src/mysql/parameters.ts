@@ -42,6 +42,8 @@ export class ExecuteParameters implements ParameterValues {
   }
 }
 
+const NONE = new ExecuteParameters([], []);
+
 /** What is known of a statement that is executed. */
 export interface ExecutedStatement {
   /** Of its parameters. */
@@ -64,7 +66,7 @@ export function decodeExecute(payload: Buffer, statement: ExecutedStatement): Ex
   const reader = new Reader(payload, 'COM_STMT_EXECUTE', HEAD_BYTES);
   const isCounted = saysAttributes && (payload[FLAGS_AT]! & PARAMETER_COUNT_AVAILABLE) !== 0;
   const said = isCounted ? countOf(reader, count) : count;
-  if (said === 0) return new ExecuteParameters([], []);
+  if (said === 0) return NONE;
   const bitmap = reader.bytes(bitmapBytes(said, 0));
   const hasTypes = reader.int1() === 1;
   const types = hasTypes ? readTypes(reader, said, saysAttributes) : known;
@@ -74,14 +76,16 @@ export function decodeExecute(payload: Buffer, statement: ExecutedStatement): Ex
       'the first execution of a statement must say the types of its parameters',
     );
   }
-  const values = types.slice(0, said).map((type, index) => {
-    const long = longData.get(index);
-    if (long !== undefined) return long;
-    if (isNull(bitmap, index) || (type & 0xff) === FIELD_TYPE.NULL) return undefined;
-    return readBinaryValue(reader, type);
-  });
+  const values: (Buffer | undefined)[] = [];
+  // The values of attributes are read and left out.
+  for (let index = 0; index < said; index++) {
+    const type = types[index]!;
+    const isAbsent = isNull(bitmap, index) || (type & 0xff) === FIELD_TYPE.NULL;
+    const value = longData.get(index) ?? (isAbsent ? undefined : readBinaryValue(reader, type));
+    if (index < count) values.push(value);
+  }
   reader.end();
-  return new ExecuteParameters(types.slice(0, count), values.slice(0, count));
+  return new ExecuteParameters(types.length === count ? types : types.slice(0, count), values);
 }
 
 /** `3, attributes: lenenc, sets (always 1): lenenc, [NULL bitmap, 1, (type: 2, name: lenenc) each, values], text`: the text. */

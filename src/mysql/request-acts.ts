@@ -2,7 +2,7 @@ import type { ServerError } from '../pool/backend.js';
 import type { PreparedStatement, Request, Step } from '../pool/request.js';
 import type { ParameterValues } from '../routing/plan.js';
 import { COM } from './capabilities.js';
-import { encodeExecute, encodePrepare, encodeQuery, encodeStatementClose } from './commands.js';
+import { ASK_STATUS, encodeExecute, encodePrepare, encodeQuery, encodeStatementClose } from './commands.js';
 import { type Act, type Effects, ownError } from './exchange.js';
 import { encodePacket, payloadOf } from './packets.js';
 import { encodePrepareOk } from './result-messages.js';
@@ -25,6 +25,14 @@ const JOINABLE = /^(?:(?!--)[^;#])*$/;
 /** Texts that cannot begin or end a transaction and then fail without our seeing it. */
 const PLAIN =
   /^\s*(select|insert|update|delete|replace|show|set|create|alter|drop|with|truncate|table|values)\b/i;
+
+/** Asks for the status flags. */
+export const ASK: Act = {
+  kind: 'status',
+  own: Number.POSITIVE_INFINITY,
+  waits: false,
+  write: () => ASK_STATUS,
+};
 
 /**
  * The acts of one exchange: a client's steps or our own statement, under the statement ids of this backend, and what
@@ -205,13 +213,8 @@ export class RequestActs implements Effects {
   }
 
   #sharedKey(prepared: PreparedStatement): string {
-    return sharedKey(prepared, this.#backend);
+    return this.#statements.sharedKey(prepared.id, this.#backend.settings);
   }
-}
-
-/** What a backend knows a process-wide statement by while it has these settings. */
-export function sharedKey({ id }: PreparedStatement, { settings }: ActingBackend): string {
-  return `shared ${id} ${settings}`;
 }
 
 /** Clients who knew that were not offered it; see `offersBulk`. */

@@ -184,6 +184,7 @@ export function encodeColumnCount(count: number): Buffer {
 const MAX_COLUMNS = 0xffff;
 
 export function decodeColumnCount(payload: Buffer): number {
+  if (payload.length === 1 && payload[0]! < NULL_MARK) return payload[0]!;
   const count = new Reader(payload, 'column count').lenenc();
   if (count <= BigInt(MAX_COLUMNS)) return Number(count);
   throw new OperatingError('protocol-violation', `a result of ${count} columns is not possible`);
@@ -265,7 +266,7 @@ function binarySize(type: number): number | undefined {
 }
 
 /** `offset`: bits before the first field's; 2 in rows, 0 in COM_STMT_EXECUTE. */
-export function nullBitmap(fields: RowFields, offset: number): Buffer {
+function nullBitmap(fields: RowFields, offset: number): Buffer {
   const bitmap = Buffer.alloc(bitmapBytes(fields.length, offset));
   fields.forEach((field, index) => {
     const bit = index + offset;

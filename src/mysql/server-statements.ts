@@ -8,15 +8,34 @@ export class ServerStatements {
   /** In the order of use, the longest unused first. */
   readonly #shared = new Map<string, number>();
   readonly #own = new Map<string, number>();
+  /** By the statement's number: a key is a long text, made once and not for each execution. */
+  readonly #keys = new Map<number, string>();
+  #keysUnder = '';
 
   constructor(max: number) {
     this.#max = max;
+  }
+
+  /** What a process-wide statement is known by while the session that is served has these settings: the same text means something else under others. */
+  sharedKey(statementId: number, settings: string): string {
+    if (settings !== this.#keysUnder || this.#keys.size > this.#max) {
+      this.#keys.clear();
+      this.#keysUnder = settings;
+    }
+    let key = this.#keys.get(statementId);
+    if (key === undefined) {
+      key = `shared ${statementId} ${settings}`;
+      this.#keys.set(statementId, key);
+    }
+    return key;
   }
 
   /** Counts as use. */
   find(key: string): number | undefined {
     const id = this.#shared.get(key);
     if (id === undefined) return this.#own.get(key);
+    // While there is much room, nobody asks for the order.
+    if (this.#shared.size * 2 <= this.#max) return id;
     this.#shared.delete(key);
     this.#shared.set(key, id);
     return id;

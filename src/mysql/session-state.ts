@@ -2,7 +2,7 @@ import type { ResultColumn, RowFields } from '../pool/backend.js';
 import type { SessionLeft, StateAnswer, StatementEnd } from '../proxy/dialect.js';
 import type { SessionState } from '../routing/plan.js';
 import { BINARY_COLLATION, FIELD_FLAG, FIELD_TYPE, UNSIGNED_TYPE } from './capabilities.js';
-import { decodeTag } from './tag.js';
+import { decodeTag, type Ending } from './tag.js';
 
 // What a session's statements leave behind them, as servers count it (MariaDB manual, "Information Functions"; held against real servers).
 // A number that the ends of statements do not tell for certain is unknown, and whoever asks for it is refused.
@@ -17,9 +17,10 @@ interface Left extends SessionLeft {
   readonly forgets: boolean;
 }
 
-/** Rows of a SELECT, and its text, which says whether it found as many; looked at when somebody asks. */
+/** The end of a SELECT, and its text, which says whether it found as many; looked at when somebody asks. */
 interface Found {
-  readonly rows: string;
+  /** `SELECT n …`. */
+  readonly tag: string;
   readonly sql: string;
 }
 
@@ -49,9 +50,9 @@ export function remembered(before: SessionLeft | undefined, end: StatementEnd): 
   const keeps = hasMessages && !forgets && keepsMessages(end);
   const after: Left = {
     lastInsertId: lastInsertId === 0n ? left.lastInsertId : lastInsertId,
-    rowCount: rowCountOf(end.tag, end.verb),
+    rowCount: rowCountOf(end, ending),
     foundRows,
-    warnings: keeps ? left.warnings : BigInt(ending.warnings),
+    warnings: keeps ? left.warnings : ending.warnings === 0 ? 0n : BigInt(ending.warnings),
     errors: keeps ? left.errors : 0n,
     forgets,
   };
@@ -71,15 +72,15 @@ export function keepsMessages({ tag, verb, sql }: StatementEnd): boolean {
 const CALCULATES = /\bsql_calc_found_rows\b/i;
 /** LAST_INSERT_ID(value): the answer with rows does not tell it. */
 const GIVES_ID = /\blast_insert_id\s*\(\s*[^\s)]/i;
-const ROWS = /^SELECT (\d+)/;
+/** What the tag of an answer with rows begins with. */
+const ROWS = 'SELECT ';
 const COUNTS = new Set(['INSERT', 'REPLACE', 'UPDATE', 'DELETE', 'LOAD']);
 /** What they run is not seen. */
 const OPAQUE = new Set(['', 'CALL', 'EXECUTE', 'BEGIN NOT ATOMIC']);
 
-function rowCountOf(tag: string, verb: string): bigint | undefined {
-  if (ROWS.test(tag) || verb === 'SELECT') return -1n;
+function rowCountOf({ tag, verb }: StatementEnd, { affectedRows }: Ending): bigint | undefined {
+  if (verb === 'SELECT' || tag?.startsWith(ROWS) === true) return -1n;
   if (OPAQUE.has(verb)) return undefined;
-  const { affectedRows } = decodeTag(tag);
   return affectedRows === 0n || COUNTS.has(verb) ? affectedRows : undefined;
 }
 
@@ -89,19 +90,19 @@ const MAX_KEPT_LENGTH = 4096;
 /** SELECT sets it; what stands inside another statement only the server knows. */
 function foundRowsOf(left: Left, { tag, verb, sql, answer }: StatementEnd): Left['foundRows'] {
   if (answer !== undefined) return left.foundRows;
-  const rows = tag === undefined ? null : ROWS.exec(tag);
-  if (rows === null) return OPAQUE.has(verb) || /\bselect\b/i.test(sql) ? undefined : left.foundRows;
+  if (tag?.startsWith(ROWS) !== true)
+    return OPAQUE.has(verb) || /\bselect\b/i.test(sql) ? undefined : left.foundRows;
   if (verb !== 'SELECT') return undefined;
-  const found = { rows: rows[1]!, sql };
+  const found = { tag, sql };
   return sql.length > MAX_KEPT_LENGTH ? foundIn(found) : found;
 }
 
 /** Not always the rows that came: with LIMIT or in UNION only the server knows. */
 function foundIn(foundRows: Left['foundRows']): bigint | undefined {
   if (foundRows === undefined || typeof foundRows === 'bigint') return foundRows;
-  const { rows, sql } = foundRows;
+  const { tag, sql } = foundRows;
   const isPlain = !/\b(limit|fetch|rownum|union|except|intersect|procedure)\b/i.test(sql);
-  return isPlain && !CALCULATES.test(sql) ? BigInt(rows) : undefined;
+  return isPlain && !CALCULATES.test(sql) ? BigInt(tag.split(' ', 2)[1]!) : undefined;
 }
 
 /** How many rows were found, and the id if the statement gives one: it was not asked with that of the session before. */

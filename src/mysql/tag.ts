@@ -14,8 +14,9 @@ const NOTHING: Ending = { affectedRows: 0n, lastInsertId: 0n, warnings: 0, info:
 /** The status flags and counts of an OK are two bytes each; warnings above are told as this many. */
 const MAX_WARNINGS = 0xffff;
 
-export function encodeTag({ affectedRows, lastInsertId, warnings, info, forgets }: Ending): string {
-  const text = `OK ${affectedRows} ${lastInsertId} ${warnings}${forgets === true ? '!' : ''}`;
+export function encodeTag(ending: Ending, forgets = ending.forgets === true): string {
+  const { affectedRows, lastInsertId, warnings, info } = ending;
+  const text = `OK ${affectedRows} ${lastInsertId} ${warnings}${forgets ? '!' : ''}`;
   return info === '' ? text : `${text} ${info}`;
 }
 
@@ -24,8 +25,10 @@ const ROWS = /^SELECT (\d+)/;
 /** The tag of an answer with rows. */
 export function rowsTag(
   rows: number,
-  { warnings, lastInsertId = 0n, forgets = false }: Pick<Ending, 'warnings' | 'forgets'> & Partial<Ending>,
+  ending: Pick<Ending, 'warnings'> & Partial<Ending>,
+  forgets = ending.forgets === true,
 ): string {
+  const { warnings, lastInsertId = 0n } = ending;
   const told = `SELECT ${rows} ${warnings}${forgets ? '!' : ''}`;
   if (lastInsertId !== 0n) return `${told} ${lastInsertId}`;
   return warnings === 0 && !forgets ? `SELECT ${rows}` : told;
@@ -34,7 +37,7 @@ export function rowsTag(
 /** The tag of one answer with so many rows, in place of several. */
 export function mergedTag(rows: number, tags: readonly (string | undefined)[]): string {
   const { warnings, forgets } = decodeTag(sumTags(tags));
-  return rowsTag(rows, { warnings, ...(forgets === true ? { forgets } : {}) });
+  return rowsTag(rows, { warnings }, forgets);
 }
 
 /** The same, of an INSERT whose rows got numbers from us: rows of RETURNING do not tell the first to the client, but later statements may ask for it. */
@@ -45,31 +48,36 @@ export function tagWithNumber(tag: string, first: bigint): string {
 }
 
 export function decodeTag(tag: string): Ending {
-  // Most are of reads, and say nothing but their rows.
-  if (tag.startsWith('SELECT ') && !tag.includes(' ', 7)) return NOTHING;
-  const rows = /^SELECT \d+ (\d+)(!)?(?: (\d+))?$/.exec(tag);
-  if (rows !== null)
-    return {
-      ...NOTHING,
-      warnings: Number(rows[1]),
-      lastInsertId: BigInt(rows[3] ?? 0),
-      ...forgetting(rows[2]),
-    };
-  const match = /^OK (\d+) (\d+) (\d+)(!)?(?: (.*))?$/s.exec(tag);
-  if (match === null) return NOTHING;
+  if (tag.startsWith('SELECT ')) return decodeRowsTag(tag);
+  // What begins and ends transactions says nothing.
+  if (tag === 'OK 0 0 0' || !tag.startsWith('OK ')) return NOTHING;
+  const idAt = tag.indexOf(' ', 3) + 1;
+  const warningsAt = tag.indexOf(' ', idAt) + 1;
+  const infoAt = tag.indexOf(' ', warningsAt) + 1;
+  const warnings = tag.slice(warningsAt, infoAt === 0 ? tag.length : infoAt - 1);
   return {
-    affectedRows: BigInt(match[1]!),
-    lastInsertId: BigInt(match[2]!),
-    warnings: Number(match[3]),
-    info: match[5] ?? '',
-    ...forgetting(match[4]),
+    affectedRows: BigInt(tag.slice(3, idAt - 1)),
+    lastInsertId: BigInt(tag.slice(idAt, warningsAt - 1)),
+    ...decodeWarnings(warnings),
+    info: infoAt === 0 ? '' : tag.slice(infoAt),
   };
 }
 
-function forgetting(mark: string | undefined): Pick<Ending, 'forgets'> {
-  return mark === undefined ? {} : { forgets: true };
+/** Most say nothing but their rows. */
+function decodeRowsTag(tag: string): Ending {
+  const warningsAt = tag.indexOf(' ', 7) + 1;
+  if (warningsAt === 0) return NOTHING;
+  const idAt = tag.indexOf(' ', warningsAt) + 1;
+  const warnings = tag.slice(warningsAt, idAt === 0 ? tag.length : idAt - 1);
+  return { ...NOTHING, ...decodeWarnings(warnings), lastInsertId: idAt === 0 ? 0n : BigInt(tag.slice(idAt)) };
 }
 
+/** `3`, or `3!`. */
+function decodeWarnings(text: string): Pick<Ending, 'warnings' | 'forgets'> {
+  const forgets = text.endsWith('!');
+  const warnings = Number(forgets ? text.slice(0, -1) : text);
+  return forgets ? { warnings, forgets } : { warnings };
+}
 /**
  * One tag for a statement that several shards ran: counts added, also those in the text that servers send (`Records: 3  Duplicates: 0
  * Warnings: 0`). The id is the first that a shard gave; of rows that the client numbered a server tells the last one's.

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { timeOfDay } from '../lib/clock.js';
 import { ServerLink } from '../lib/server-link.js';
 import type {
   Backend,
@@ -50,7 +51,8 @@ export class PostgresBackend implements Backend {
   readonly secretKey: Buffer;
   readonly parameters: Map<string, string>;
   readonly connectedAtMs = Date.now();
-  requestAtMs = 0;
+  /** When the last request came, by performance.now(); 0: none has. */
+  #requestedMs = 0;
   settings = '';
   onAsync: ((frame: Buffer) => void) | undefined;
   onDrain: (() => void) | undefined;
@@ -111,6 +113,10 @@ export class PostgresBackend implements Backend {
       onDrain: () => this.onDrain?.(),
       onLost: (reason) => this.#lost(reason),
     });
+  }
+
+  get requestAtMs(): number {
+    return this.#requestedMs === 0 ? 0 : timeOfDay(this.#requestedMs);
   }
 
   get preparedStatements(): number {
@@ -231,7 +237,7 @@ export class PostgresBackend implements Backend {
   }
 
   #append(own: readonly string[], taker: Taker, isFlushed: boolean, write: Write): void {
-    this.requestAtMs = Date.now();
+    this.#requestedMs = performance.now();
     if (this.isBroken) {
       taker.broken(lostError(this.shard, this.#lastWords, 'it was lost before'));
       return;

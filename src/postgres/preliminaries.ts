@@ -50,12 +50,20 @@ export class Preliminaries {
    * BEGIN on they go in the same write, in front of `write` and without Sync, so that the server skips `write` when they fail.
    */
   begin(
-    before: readonly string[] | undefined,
+    before: readonly string[] = [],
     taker: Taker,
     isFlushed: boolean,
     write: Write,
     checked?: Request,
   ): void {
+    if (
+      before.length === 0 &&
+      !this.areGoingOn &&
+      statementToCheck(checked, this.#speaker.statements) === undefined
+    ) {
+      this.#speaker.write(before, taker, isFlushed, write);
+      return;
+    }
     const { first, own } = splitAtBegin(before);
     const go = () =>
       this.#check(checked, taker, isFlushed, () => {

@@ -14,7 +14,7 @@ import { type RelayOutcome, relay } from './relay.js';
 import { SessionMemory } from './session-memory.js';
 import { SessionSettings } from './settings.js';
 import { noteAlone, Sharing } from './sharing.js';
-import { severalStatements } from './steps.js';
+import { boundIn, severalStatements } from './steps.js';
 
 /**
  * Serves a client of a database with one shard and no tables in transaction mode: the server decides everything, we
@@ -151,7 +151,7 @@ export class PassThroughCourse implements Course {
   async #forward(request: Request): Promise<void> {
     if (request.steps[0]?.type === 'reset-session') return this.#forget('RESET');
     const statements = this.#prepare(request.steps);
-    if (await this.#answeredHere(request, statements)) return;
+    if (concernsSession(statements) && (await this.#answeredHere(request, statements))) return;
     this.#held ??= await this.#lanes.borrow(this.#shard);
     const { backend } = this.#held;
     backend.onDrain = () => this.#frontend.resume();
@@ -160,8 +160,9 @@ export class PassThroughCourse implements Course {
     const asksItsOwn = isPinned && statements[0]?.plan.usesSessionState !== undefined;
     // Behind a Flush the server is in the middle of its implicit transaction, though the client's has not begun.
     const isIdle = this.#status === 'idle' && backend.transaction === 'idle';
-    const before = isIdle && !asksItsOwn ? this.#settings.replay(backend) : [];
-    if (!isPinned) before.push(...this.#recalled(statements));
+    const replayed = isIdle && !asksItsOwn ? this.#settings.replay(backend) : NOTHING;
+    const recalled = isPinned ? NOTHING : this.#recalled(statements);
+    const before = recalled.length === 0 ? replayed : [...replayed, ...recalled];
     const startedMs = performance.now();
     const outcome = await relay(this.#frontend, backend, request, {
       rename: true,
@@ -183,9 +184,21 @@ export class PassThroughCourse implements Course {
         outcome.broken,
         statements.some(({ plan }) => plan.access !== 'read'),
       );
-    if (this.#memory.isAsked) await this.#remember(request, statements, outcome, backend, isPinned);
+    if (this.#memory.isAsked) {
+      this.#memory.noteAll(outcome.tags, statements);
+      if (!this.#isQuiet(request, statements, outcome))
+        await this.#remember(request, statements, outcome, backend, isPinned);
+    }
     this.#count(statements, performance.now() - startedMs, outcome.error !== undefined);
     this.#note(request, statements, outcome, backend);
+  }
+
+  #isQuiet(
+    { steps }: Request,
+    statements: readonly PlannedStatement[],
+    { tags, error }: RelayOutcome,
+  ): boolean {
+    return error === undefined && this.#memory.isQuiet(tags, statements, boundIn(steps));
   }
 
   async #remember(
@@ -195,19 +208,18 @@ export class PassThroughCourse implements Course {
     backend: Backend,
     isPinned: boolean,
   ): Promise<void> {
-    this.#memory.noteAll(tags, statements);
     // A pinned backend is asked by the client itself, and our question would be its last statement.
     const willBePinned = error === undefined && statements.some(pins);
     if (!isPinned && !willBePinned) {
       await this.#memory.noteWarnings([{ backend, tags }], error, statements.at(-1));
-      const bound = steps.find((step) => step.type === 'bind');
-      await this.#memory.noteNumbers(backend, tags, statements, bound?.parameters);
+      await this.#memory.noteNumbers(backend, tags, statements, boundIn(steps));
     }
     if (error !== undefined) this.#memory.noteFailure(statements[tags.length]);
   }
 
   /** What later statements of one text ask for is what the earlier ones leave; only the id may come from before. */
-  #recalled(statements: readonly PlannedStatement[]): string[] {
+  #recalled(statements: readonly PlannedStatement[]): readonly string[] {
+    if (statements.length === 1) return this.#memory.recall(statements[0]!);
     return statements.flatMap((statement, index) => {
       const state = statement.plan.usesSessionState;
       return index > 0 && state !== undefined && state !== 'last-insert-id'
@@ -367,6 +379,14 @@ export class PassThroughCourse implements Course {
     this.#database.counters.proxyErrors++;
     this.#frontend.sendError(error);
   }
+}
+
+const NOTHING: readonly string[] = [];
+
+/** May the only statement be one that is answered here? */
+function concernsSession(statements: readonly PlannedStatement[]): boolean {
+  const plan = statements.length === 1 ? statements[0]!.plan : undefined;
+  return plan?.session !== undefined || plan?.usesSessionState !== undefined;
 }
 
 function pins({ plan }: PlannedStatement): boolean {

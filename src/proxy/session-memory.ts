@@ -10,6 +10,8 @@ interface Ended {
   readonly tags: readonly (string | undefined)[];
 }
 
+const NOTHING: readonly string[] = [];
+
 type Statement = Pick<PlannedStatement, 'plan' | 'sql'>;
 
 /** What a session's statements leave for its later ones to ask (`LAST_INSERT_ID()`, SHOW WARNINGS), although each may run on another backend. */
@@ -39,8 +41,18 @@ export class SessionMemory {
   noteAll(tags: readonly string[], statements: readonly Statement[]): void {
     this.#leftBefore = this.#left;
     const isEachKnown = tags.length === statements.length;
-    for (const [index, tag] of tags.entries())
-      this.#noteEnd(tag, isEachKnown ? statements[index] : undefined);
+    for (let index = 0; index < tags.length; index++)
+      this.#noteEnd(tags[index], isEachKnown ? statements[index] : undefined);
+  }
+
+  /** Statements ended well, and there is nothing to ask their backend for and nothing of earlier ones to forget. */
+  isQuiet(
+    tags: readonly string[],
+    statements: readonly Statement[],
+    parameters: ParameterValues | undefined,
+  ): boolean {
+    if (this.#warnings?.length !== 0 || this.isToBeAsked(tags.at(-1))) return false;
+    return this.#questionOf(endsOf(tags, statements, parameters)) === undefined;
   }
 
   /** Notes the ends that were noted last once more where the backend, which is asked, says that a number was not its own. */
@@ -63,16 +75,20 @@ export class SessionMemory {
     statements: readonly Statement[],
     parameters: ParameterValues | undefined,
   ): Promise<readonly string[]> {
-    const isEachKnown = tags.length === statements.length;
-    const ends = tags.map((tag, index) => {
-      const { verb, sql } = endOf(tag, isEachKnown ? statements[index] : undefined);
-      return { tag, verb, sql, parameters };
-    });
-    const question = ends.map(this.#dialect.askedOfNumber).find((asked) => asked !== undefined);
+    const ends = endsOf(tags, statements, parameters);
+    const question = this.#questionOf(ends);
     if (question === undefined || backend.isBroken) return tags;
     const answer = (await backend.rows(question))[0]?.[0];
     if (typeof answer !== 'string') return tags;
     return ends.map((end) => this.#dialect.tagAsAnswered(end, answer));
+  }
+
+  #questionOf(ends: readonly StatementEnd[]): string | undefined {
+    for (const end of ends) {
+      const question = this.#dialect.askedOfNumber(end);
+      if (question !== undefined) return question;
+    }
+    return undefined;
   }
 
   /** A statement has failed. */
@@ -181,7 +197,7 @@ export class SessionMemory {
     const { usesSessionState, session } = plan;
     const needsNumber = session?.type === 'pin' || this.#dialect.mayKeepNumber(sql);
     const state = usesSessionState ?? (needsNumber ? 'last-insert-id' : undefined);
-    if (state === undefined) return [];
+    if (state === undefined) return NOTHING;
     if (state === 'given-insert-id' && backends > 1)
       throw unsupported(
         'LAST_INSERT_ID(value) over several shards, each of which would keep another value',
@@ -194,6 +210,21 @@ export class SessionMemory {
       'Ask for it by itself (SELECT ROW_COUNT()), use what the driver tells of each statement, or set pool.mode to session.',
     );
   }
+}
+
+type ToldEnd = StatementEnd & { readonly tag: string };
+
+/** With the values of an execution, which is of one statement. */
+function endsOf(
+  tags: readonly string[],
+  statements: readonly Statement[],
+  parameters: ParameterValues | undefined,
+): ToldEnd[] {
+  const isEachKnown = tags.length === statements.length;
+  return tags.map((tag, index) => {
+    const statement = isEachKnown ? statements[index] : undefined;
+    return { tag, verb: statement?.plan.verb ?? '', sql: statement?.sql ?? '', parameters };
+  });
 }
 
 function endOf(tag: string | undefined, statement: Statement | undefined): StatementEnd {

@@ -1,3 +1,4 @@
+import { timeOfDay } from '../lib/clock.js';
 import { asError, asOperatingError, OperatingError } from '../lib/errors.js';
 import type { Logger } from '../lib/log.js';
 import type { Request } from '../pool/request.js';
@@ -38,8 +39,8 @@ export class Session implements FrontendEvents {
   /** The number that its client was told of it. */
   readonly processId: number;
   readonly connectedAtMs = Date.now();
-  /** When the last request came. */
-  requestAtMs = this.connectedAtMs;
+  /** When the last request came, by performance.now(). */
+  #requestedMs = performance.now();
   readonly #log: Logger;
   readonly #course: Course;
   readonly #requests: Waiting[] = [];
@@ -93,6 +94,11 @@ export class Session implements FrontendEvents {
     frontend.welcome(parameters, key.processId, key.secretKey);
     frontend.attach(session);
     return session;
+  }
+
+  /** When the last request came. */
+  get requestAtMs(): number {
+    return timeOfDay(this.#requestedMs);
   }
 
   get isInTransaction(): boolean {
@@ -243,7 +249,7 @@ export class Session implements FrontendEvents {
     const nowMs = performance.now();
     if (this.#course.share?.(next.request, nowMs) !== true) return false;
     this.#transactionSinceMs = nowMs;
-    this.requestAtMs = Date.now();
+    this.#requestedMs = nowMs;
     this.#count(next.request);
     return true;
   }
@@ -268,7 +274,7 @@ export class Session implements FrontendEvents {
 
   async #serve({ request, wasShared }: Waiting): Promise<void> {
     const nowMs = performance.now();
-    this.requestAtMs = Date.now();
+    this.#requestedMs = nowMs;
     this.#transactionSinceMs ??= nowMs;
     // One that stood in line was a transaction by itself, and began there.
     const startedMs = wasShared ? this.#transactionSinceMs : nowMs;

@@ -5,6 +5,7 @@ import type { ClientIdentity } from './frontend.js';
 
 /** A backend whose settings are not known for certain begins with it; it is brought up to date before its next use. */
 const UNCERTAIN = '\0uncertain';
+const NOTHING: readonly string[] = [];
 /** Stands between settings, and between a setting's name and its statement. */
 const NEXT = '\u0001';
 const IS = '\u0002';
@@ -35,8 +36,8 @@ export class SessionSettings {
   }
 
   /** Statements to say to a backend before it serves this client; empty when it is up to date. Marks it so. */
-  replay(backend: Backend): string[] {
-    if (backend.settings === this.#text) return [];
+  replay(backend: Backend): readonly string[] {
+    if (backend.settings === this.#text) return NOTHING;
     const reset = resetOf(this.#dialect, backend);
     backend.settings = this.#text;
     const statements = [...this.#current.values()].map(({ sql }) => sql);

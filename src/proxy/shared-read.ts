@@ -86,11 +86,13 @@ export class SharedRead implements SharedSink {
   #passKept(): void {
     this.#isUncertain = false;
     this.#hasAnswered = true;
+    if (this.#keptBytes === 0) return;
     for (const chunk of this.#kept) this.#frontend.send(chunk);
     this.#dropKept();
   }
 
   #dropKept(): void {
+    if (this.#keptBytes === 0) return;
     this.#kept.length = 0;
     this.#keptBytes = 0;
   }

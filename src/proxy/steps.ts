@@ -92,6 +92,12 @@ function isAscii(text: string): boolean {
   return Buffer.byteLength(text) === text.length;
 }
 
+/** The values of the first execution. */
+export function boundIn(steps: readonly Step[]): ParameterValues | undefined {
+  for (const step of steps) if (step.type === 'bind') return step.parameters;
+  return undefined;
+}
+
 export function parsedIn(unit: Unit): PreparedStatement | undefined {
   const parse = unit.steps.find((step) => step.type === 'parse');
   return parse?.type === 'parse' ? parse.prepared : undefined;
