@@ -119,7 +119,7 @@ export function encodeCommandComplete(tag: string): Buffer {
 }
 
 export function decodeCommandComplete(frame: Buffer): string {
-  return new Cursor(frame, 'CommandComplete').text();
+  return new Cursor(frame, 'CommandComplete').name();
 }
 
 // ErrorResponse: 'E' length {letter text\0}* \0      NoticeResponse: 'N', the same

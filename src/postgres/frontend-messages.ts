@@ -10,7 +10,7 @@ import {
   STARTUP_CODE,
   type StartupPacket,
 } from './messages.js';
-import { Cursor, emptyMessage, HEADER_BYTES, Writer } from './wire.js';
+import { Cursor, emptyMessage, endOfText, HEADER_BYTES, Writer } from './wire.js';
 
 /** Codecs of what a client sends, for both roles: a frame is one whole message with its header. No I/O, no state. */
 
@@ -44,7 +44,7 @@ export function encodeParse(name: string, sql: string | Buffer, parameterTypes: 
 
 export function decodeParse(frame: Buffer): Parse {
   const cursor = new Cursor(frame, 'Parse');
-  const name = cursor.text();
+  const name = cursor.name();
   const start = cursor.offset;
   const end = cursor.textEnd();
   const sql = frame.toString('utf8', start, end);
@@ -84,8 +84,8 @@ export function encodeBind(fields: BindFields): Buffer {
 
 export function decodeBind(frame: Buffer): Bind {
   const cursor = new Cursor(frame, 'Bind');
-  const portal = cursor.text();
-  const statement = cursor.text();
+  const portal = cursor.name();
+  const statement = cursor.name();
   const parameterFormats = formats(cursor);
   const count = cursor.count(4);
   const parameterOffsets: number[] = [];
@@ -102,15 +102,15 @@ export function decodeBind(frame: Buffer): Bind {
 }
 
 /**
- * The same Bind for a statement of another name, as the pieces to write: the values, which may be large, are not copied.
+ * The same Bind for a statement of another name (ASCII), as the pieces to write: the values, which may be large, are not copied.
  */
-export function renameBind(frame: Buffer, portal: string, statement: string, name: string): [Buffer, Buffer] {
-  const namesEnd = HEADER_BYTES + Buffer.byteLength(portal) + 1 + Buffer.byteLength(statement) + 1;
-  const rest = frame.subarray(namesEnd);
-  const head = new Writer(FRONTEND.Bind, portal.length * 3 + name.length + 2)
-    .text(portal)
-    .text(name)
-    .finish();
+export function renameBind(frame: Buffer, name: string): [Buffer, Buffer] {
+  const nameAt = endOfText(frame, HEADER_BYTES) + 1;
+  const rest = frame.subarray(endOfText(frame, nameAt) + 1);
+  const head = Buffer.allocUnsafe(nameAt + name.length + 1);
+  for (let at = 0; at < nameAt; at++) head[at] = frame[at]!;
+  for (let at = 0; at < name.length; at++) head[nameAt + at] = name.charCodeAt(at);
+  head[nameAt + name.length] = 0;
   head.writeInt32BE(head.length - 1 + rest.length, 1);
   return [head, rest];
 }
@@ -152,7 +152,7 @@ export function decodeNamed(frame: Buffer, message: 'Describe' | 'Close'): Named
       `invalid ${message.toUpperCase()} message subtype ${letter}`,
     );
   }
-  const name = cursor.text();
+  const name = cursor.name();
   cursor.end();
   return { target: letter === 0x53 ? 'statement' : 'portal', name };
 }
@@ -164,7 +164,7 @@ export function encodeExecute(portal: string, maxRows: number): Buffer {
 
 export function decodeExecute(frame: Buffer): Execute {
   const cursor = new Cursor(frame, 'Execute');
-  const portal = cursor.text();
+  const portal = cursor.name();
   const maxRows = cursor.int32();
   cursor.end();
   // A negative number means all, as the server takes it.

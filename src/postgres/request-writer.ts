@@ -154,7 +154,7 @@ export class RequestWriter {
     if (this.#rename && prepared !== undefined) {
       if (prepared.name !== '') {
         const name = this.ensure(prepared);
-        const [head, rest] = renameBind(step.frame, step.portal, step.statementName, name);
+        const [head, rest] = renameBind(step.frame, name);
         this.#send(head);
         this.message(rest, EXPECT.Bind);
         return;

@@ -29,6 +29,8 @@ export class ServerStatements {
   #hasDdl = false;
   /** In the order of use, the longest unused first. */
   readonly #names = new Set<string>();
+  /** Names under the settings at connect, by the statements' numbers: made once and not for each execution. */
+  readonly #usual = new Map<number, string>();
   readonly #dropped: string[] = [];
   readonly #meanings = new Map<string, number>();
   #lastMeaning = 0;
@@ -49,8 +51,15 @@ export class ServerStatements {
     this.#meanings.set(this.#settings, 0);
   }
 
-  nameOf(prepared: PreparedStatement): string {
-    return this.#meaning === 0 ? `rf_${prepared.id}` : `rf_${prepared.id}_${this.#meaning}`;
+  nameOf({ id }: PreparedStatement): string {
+    if (this.#meaning !== 0) return `rf_${id}_${this.#meaning}`;
+    let name = this.#usual.get(id);
+    if (name === undefined) {
+      name = `rf_${id}`;
+      if (this.#usual.size > this.#max) this.#usual.clear();
+      this.#usual.set(id, name);
+    }
+    return name;
   }
 
   /** What `unnamed` is when the unnamed statement is this one. */
@@ -70,8 +79,12 @@ export class ServerStatements {
 
   /** Is it there? Counts as use. */
   has(name: string): boolean {
-    if (!this.#names.delete(name)) return false;
-    this.#names.add(name);
+    if (!this.#names.has(name)) return false;
+    // While there is much room, nobody asks for the order.
+    if (this.#names.size * 2 > this.#max) {
+      this.#names.delete(name);
+      this.#names.add(name);
+    }
     return true;
   }
 
