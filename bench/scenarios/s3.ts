@@ -1,3 +1,4 @@
+import { ASKED, askServers } from '../harness/ask-servers.js';
 import type { Bench } from '../harness/bench.js';
 import { commandOf, type PgbenchLoad } from '../harness/pgbench.js';
 import { latencyUnderLoad } from '../harness/pgbench-latency.js';
@@ -13,6 +14,8 @@ import {
 import type { Comparison, Scenario } from '../harness/scenario.js';
 import { contendersOf } from '../harness/target.js';
 
+const ONE = 'one server';
+
 export const s3: Scenario = {
   name: 's3',
   title: 'S3: one client, latency',
@@ -20,9 +23,22 @@ export const s3: Scenario = {
   programs: ['pgbench', 'pgbouncer'],
   async setUp(bench) {
     const proxies = await startProxies(bench);
-    return { comparisons: modesOf(bench, MODES).map((mode) => compare(bench, mode, proxies[mode])) };
+    const withProxies = modesOf(bench, MODES).map((mode) => compare(bench, mode, proxies[mode]));
+    return { comparisons: [...withProxies, await compareServers(bench)] };
   },
 };
+
+/** What a statement on three shards would take if the proxy took nothing. */
+async function compareServers(bench: Bench): Promise<Comparison> {
+  const ports = (await bench.servers.shards()).map(({ port }) => port);
+  return {
+    name: 'no proxy: one server asked, or three by chance',
+    figure: { label: 'median latency, µs', decimals: 0 },
+    command: `one client of the benchmark's own, ${ASKED}`,
+    peer: ONE,
+    contenders: [askServers(bench, ONE, ports.slice(0, 1)), askServers(bench, 'three servers', ports)],
+  };
+}
 
 function compare(bench: Bench, mode: StatementMode, rivals: Rivals): Comparison {
   const load: PgbenchLoad = { mode, clients: 1, seconds: bench.options.seconds, script: 'select' };

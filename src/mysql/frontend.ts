@@ -30,9 +30,6 @@ const FIRST_ANSWER = 1;
  */
 export class MysqlFrontend implements Frontend {
   identity: ClientIdentity;
-  readonly remoteAddress: string;
-  readonly localAddress: string;
-  readonly localPort: number;
   readonly isEncrypted: boolean;
   readonly announcedKey: CancelKey;
   allowsSeveralStatements: boolean;
@@ -64,9 +61,6 @@ export class MysqlFrontend implements Frontend {
     this.isEncrypted = options.isEncrypted;
     this.announcedKey = options.announcedKey;
     this.allowsSeveralStatements = options.allowsSeveralStatements;
-    this.remoteAddress = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
-    this.localAddress = socket.localAddress ?? '';
-    this.localPort = socket.localPort ?? 0;
     this.#outbox = new Outbox(socket);
     this.#outbox.onDrain = () => this.#events?.onDrain();
     this.#stream = new AnswerStream(
@@ -92,6 +86,18 @@ export class MysqlFrontend implements Frontend {
     this.sendReady('idle');
     if (this.#options.isCompressed)
       this.#compressor ??= new Compressor((packet) => this.#outbox.send(packet));
+  }
+
+  get remoteAddress(): string {
+    return `${this.#socket.remoteAddress ?? 'unknown'}:${this.#socket.remotePort ?? 0}`;
+  }
+
+  get localAddress(): string {
+    return this.#socket.localAddress ?? '';
+  }
+
+  get localPort(): number {
+    return this.#socket.localPort ?? 0;
   }
 
   get receivedBytes(): number {

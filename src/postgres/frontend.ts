@@ -21,6 +21,19 @@ import { FRONTEND } from './messages.js';
 /** How long a client that was told goodbye may take to close; its unread bytes must not turn our last message into a reset. */
 const LINGER_MS = 3_000;
 
+/** What clients are told who are told the same. */
+const greetings = new WeakMap<ReadonlyMap<string, string>, Buffer>();
+
+function greetingOf(parameters: ReadonlyMap<string, string>): Buffer {
+  let greeting = greetings.get(parameters);
+  if (greeting === undefined) {
+    const told = [...parameters].map(([name, value]) => encodeParameterStatus(name, value));
+    greeting = Buffer.concat([encodeAuthenticationOk(), ...told]);
+    greetings.set(parameters, greeting);
+  }
+  return greeting;
+}
+
 export interface FrontendOptions {
   readonly limits: LengthLimits;
   readonly maxRequestBytes: number;
@@ -31,9 +44,6 @@ export interface FrontendOptions {
 /** Talks to one authenticated client: collects its messages into requests, and sends answers once per turn of the event loop. */
 export class PostgresFrontend implements Frontend {
   readonly identity: ClientIdentity;
-  readonly remoteAddress: string;
-  readonly localAddress: string;
-  readonly localPort: number;
   readonly isEncrypted: boolean;
   readonly allowsSeveralStatements = true;
   readonly answers = answers;
@@ -54,9 +64,6 @@ export class PostgresFrontend implements Frontend {
     this.identity = identity;
     this.#options = options;
     this.isEncrypted = options.isEncrypted;
-    this.remoteAddress = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
-    this.localAddress = socket.localAddress ?? '';
-    this.localPort = socket.localPort ?? 0;
     this.#outbox = new Outbox(socket);
     this.#outbox.onDrain = () => this.#events?.onDrain();
     this.#framer = new Framer(options.limits);
@@ -65,10 +72,21 @@ export class PostgresFrontend implements Frontend {
   }
 
   welcome(parameters: ReadonlyMap<string, string>, processId: number, secretKey: Buffer): void {
-    this.send(encodeAuthenticationOk());
-    for (const [name, value] of parameters) this.send(encodeParameterStatus(name, value));
+    this.send(greetingOf(parameters));
     this.send(encodeBackendKeyData(processId, secretKey));
     this.sendReady('idle');
+  }
+
+  get remoteAddress(): string {
+    return `${this.#socket.remoteAddress ?? 'unknown'}:${this.#socket.remotePort ?? 0}`;
+  }
+
+  get localAddress(): string {
+    return this.#socket.localAddress ?? '';
+  }
+
+  get localPort(): number {
+    return this.#socket.localPort ?? 0;
   }
 
   get receivedBytes(): number {

@@ -56,6 +56,8 @@ export class Database {
   readonly #log: Logger;
   readonly #pools = new Map<string, Pool>();
   readonly #ownPools = new Map<string, Pool>();
+  /** Those of shards, as every login asks for them. */
+  readonly #urls = new LRUCache<string, URL>({ max: 1_000 });
   #router: StatementRouter | undefined;
   #loading: Promise<StatementRouter> | undefined;
   #mergeValues: MergeValues | undefined;
@@ -125,7 +127,7 @@ export class Database {
 
   #poolIn(pools: Map<string, Pool>, { shard, credentials, startup }: PoolFacts, config: PoolConfig): Pool {
     const url = this.shardUrl(shard);
-    const { user, password } = loginAt(new URL(url), credentials);
+    const { user, password } = loginAt(this.#parsed(url), credentials);
     const key = JSON.stringify([shard, url, user, password ?? null, ...[...startup].flat()]);
     let pool = pools.get(key);
     if (pool === undefined) {
@@ -143,7 +145,16 @@ export class Database {
 
   /** As whom these credentials log in to a shard. */
   userAt(shard: ShardName, credentials: Credentials): string {
-    return loginAt(new URL(this.shardUrl(shard)), credentials).user;
+    return loginAt(this.#parsed(this.shardUrl(shard)), credentials).user;
+  }
+
+  #parsed(url: string): URL {
+    let parsed = this.#urls.get(url);
+    if (parsed === undefined) {
+      parsed = new URL(url);
+      this.#urls.set(url, parsed);
+    }
+    return parsed;
   }
 
   /** How connections for this client are opened, so that clients who differ in nothing there share them. */

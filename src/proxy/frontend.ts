@@ -30,7 +30,7 @@ export interface FrontendEvents {
 /** The wing's role of talking to one authenticated client. All sends are batched: one write per turn of the event loop. */
 export interface Frontend {
   readonly identity: ClientIdentity;
-  /** host:port */
+  /** host:port; the addresses are told while it is connected. */
   readonly remoteAddress: string;
   readonly localAddress: string;
   readonly localPort: number;

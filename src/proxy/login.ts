@@ -12,7 +12,7 @@ import { ShardedCourse } from './sharded-course.js';
 
 export interface OpenedCourse {
   readonly course: Course;
-  /** The ParameterStatus values that the client is told. */
+  /** The ParameterStatus values that the client is told; they do not change any more. */
   readonly parameters: ReadonlyMap<string, string>;
   readonly key: CancelKey;
 }
@@ -46,7 +46,7 @@ async function openSession(
   const backend = await pool.lease();
   return {
     course: new SessionCourse(database, frontend, router, backend, pool),
-    parameters: backend.parameters,
+    parameters: new Map(backend.parameters),
     key: frontend.announcedKey ?? { processId: backend.processId, secretKey: backend.secretKey },
   };
 }
