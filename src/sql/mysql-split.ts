@@ -1,6 +1,8 @@
 import { MysqlLexer, Tok } from './mysql-lexer.js';
 import { DEFAULT_MODE, type SqlMode } from './mysql-mode.js';
 
+/** Begins with a word, so there is something in it. */
+const BEGINS_PLAINLY = /^[a-z]/i;
 /** Kinds of objects whose bodies hold statements of their own. */
 const ROUTINES = new Set(['procedure', 'function', 'trigger', 'event', 'package']);
 /** They open what an END closes; IF, LOOP and the like only with their own word behind END. */
@@ -11,6 +13,8 @@ const COMPOUND = new Set(['begin', 'case', 'if', 'loop', 'repeat', 'while', 'for
  * routines, triggers, events and BEGIN NOT ATOMIC blocks. Statements keep their comments; those without any token are left out.
  */
 export function splitStatements(sql: string, mode: SqlMode = DEFAULT_MODE): string[] {
+  // Most are one statement, and need not be walked through to see it.
+  if (!sql.includes(';') && BEGINS_PLAINLY.test(sql)) return [sql.trim()];
   const statements: string[] = [];
   const lexer = new MysqlLexer(sql, mode);
   let from = 0;

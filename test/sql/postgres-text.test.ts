@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import fc from 'fast-check';
 import { OperatingError } from '../../src/lib/errors.js';
 import { PostgresLexer, Tok } from '../../src/sql/postgres-lexer.js';
 import { decodeLiteral } from '../../src/sql/postgres-literal.js';
@@ -9,6 +10,38 @@ import { splitStatements } from '../../src/sql/postgres-split.js';
 import { templateOf } from '../../src/sql/postgres-template.js';
 
 const parser = await loadParser();
+
+/** Of what the lexer must look at twice. */
+const BITS = [
+  "'",
+  '"',
+  '$',
+  '$$',
+  '$a$',
+  'E',
+  "E'",
+  'U&',
+  '\\',
+  '/*',
+  '*/',
+  '--',
+  '\n',
+  ' ',
+  '1',
+  '.',
+  'e',
+  'x',
+  ';',
+  '(',
+  ')',
+  '\0',
+  'é',
+  '😀',
+  ',',
+  '::',
+  'B',
+  "N'",
+] as const;
 
 function literalsOf(sql: string): readonly string[] {
   return templateOf(sql).literals;
@@ -64,38 +97,8 @@ describe('lexer', () => {
   test('covers every text completely, whatever it is', () => {
     let seed = 3;
     const random = (below: number) => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff) % below;
-    const bits = [
-      "'",
-      '"',
-      '$',
-      '$$',
-      '$a$',
-      'E',
-      "E'",
-      'U&',
-      '\\',
-      '/*',
-      '*/',
-      '--',
-      '\n',
-      ' ',
-      '1',
-      '.',
-      'e',
-      'x',
-      ';',
-      '(',
-      ')',
-      '\0',
-      'é',
-      '😀',
-      ',',
-      '::',
-      'B',
-      "N'",
-    ];
     for (let round = 0; round < 5_000; round++) {
-      const text = Array.from({ length: random(14) }, () => bits[random(bits.length)]).join('');
+      const text = Array.from({ length: random(14) }, () => BITS[random(BITS.length)]).join('');
       const lexer = new PostgresLexer(text);
       let covered = '';
       for (let kind = lexer.next(); kind !== Tok.end; kind = lexer.next()) {
@@ -109,6 +112,29 @@ describe('lexer', () => {
   });
 });
 
+/** The template of a query as each of its tokens says. */
+function templateByTokens(sql: string) {
+  const lexer = new PostgresLexer(sql);
+  const literals: string[] = [];
+  const starts: number[] = [];
+  let text = '';
+  let hasGap = false;
+  for (let kind = lexer.next(); kind !== Tok.end; kind = lexer.next()) {
+    if (kind === Tok.space || kind === Tok.comment) {
+      hasGap = true;
+      continue;
+    }
+    if (hasGap && !text.endsWith(' ')) text += ' ';
+    hasGap = false;
+    const isLiteral = kind >= Tok.integer && kind <= Tok.national;
+    text += isLiteral ? String.fromCharCode(kind - Tok.integer + 1) : lexer.source;
+    if (!isLiteral) continue;
+    literals.push(lexer.source);
+    starts.push(lexer.start);
+  }
+  return { text: text.trimEnd(), literals, starts };
+}
+
 describe('template', () => {
   test('is one for statements that differ in literals, white space and comments', () => {
     const texts = [
@@ -117,6 +143,34 @@ describe('template', () => {
       "/* hi */ select * from t where a = 333 and /* there */ b = 'it''s'",
     ];
     assert.equal(new Set(texts.map((text) => templateOf(text).text)).size, 1);
+  });
+
+  test('is what its tokens make of it, one by one', () => {
+    const words = fc.constantFrom(
+      ...BITS,
+      'select',
+      'a_1',
+      'é1',
+      ' ',
+      '  ',
+      '=',
+      '-',
+      '&',
+      '<',
+      ':',
+      '1.5',
+      '.5',
+      "'x'",
+      'n',
+    );
+    fc.assert(
+      fc.property(fc.array(words, { maxLength: 20 }), (parts) => {
+        const sql = `select ${parts.join('')}`;
+        const { text, literals, starts } = templateOf(sql);
+        assert.deepEqual({ text, literals, starts }, templateByTokens(sql));
+      }),
+      { numRuns: 5_000 },
+    );
   });
 
   test('keeps apart what means something else', () => {
