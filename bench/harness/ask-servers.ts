@@ -1,7 +1,7 @@
 import type { Bench } from './bench.js';
 import { ACCOUNTS_PER_SCALE } from './pgbench.js';
 import type { Contender } from './scenario.js';
-import { median } from './statistics.js';
+import { latencyFigures } from './statistics.js';
 import { WireClient } from './wire-client.js';
 
 /** The statement of pgbench -S. */
@@ -15,11 +15,7 @@ export function askServers(bench: Bench, name: string, ports: readonly number[])
     async measure() {
       const clients = await Promise.all(ports.map((port) => WireClient.login(port, 'postgres')));
       try {
-        const latencies = await latenciesOf(bench, clients);
-        return {
-          value: median(latencies),
-          also: { 'p99, µs': latencies[Math.floor(latencies.length * 0.99)]! },
-        };
+        return latencyFigures(await latenciesOf(bench, clients));
       } finally {
         for (const client of clients) client.close();
       }
@@ -38,5 +34,5 @@ async function latenciesOf({ options }: Bench, clients: readonly WireClient[]): 
     latencies.push((answeredMs - nowMs) * 1000);
     nowMs = answeredMs;
   }
-  return latencies.sort((a, b) => a - b);
+  return latencies;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Bench } from './bench.js';
 import { countsOf, type PgbenchLoad, runPgbench } from './pgbench.js';
 import type { Sample } from './scenario.js';
-import { median } from './statistics.js';
+import { latencyFigures } from './statistics.js';
 import { type Target, underLoad } from './target.js';
 
 /** Median latency of a load in µs, as pgbench logs each transaction (-l), with the 99th percentile beside it. */
@@ -12,10 +12,8 @@ export async function latencyUnderLoad(bench: Bench, target: Target, load: Pgben
   return underLoad(target, async () => {
     const args = ['-l', `--log-prefix=${join(folder, 'log')}`];
     const { transactions } = await runPgbench(target, load, { args });
-    const latencies = (await latenciesIn(folder)).sort((a, b) => a - b);
     return {
-      value: median(latencies),
-      also: { 'p99, µs': latencies[Math.floor(latencies.length * 0.99)] ?? 0 },
+      ...latencyFigures(await latenciesIn(folder)),
       ...countsOf(load, transactions),
       connections: load.clients,
     };

@@ -1,3 +1,5 @@
+import type { Sample } from './scenario.js';
+
 /** Median, least and greatest of one contender's rounds. */
 export interface Summary {
   readonly median: number;
@@ -27,4 +29,10 @@ export function medianRatio(
     return value === undefined || peer === undefined || peer === 0 ? [] : [value / peer];
   });
   return ratios.length === 0 ? undefined : median(ratios);
+}
+
+/** The median of one load's latencies in µs, with the 99th percentile beside it. */
+export function latencyFigures(latencies: readonly number[]): Pick<Sample, 'value' | 'also'> {
+  const sorted = [...latencies].sort((one, other) => one - other);
+  return { value: median(sorted), also: { 'p99, µs': sorted[Math.floor(sorted.length * 0.99)] ?? 0 } };
 }

@@ -108,7 +108,8 @@ export class ClientStatements {
 
   /** The values of a bulk execution, which has no place for long data. Throws `protocol-violation`. */
   executeBulk(statement: ClientStatement, payload: Buffer): BulkParameters | BulkRefusal {
-    const hasLongData = this.#takeLongData(statement).size > 0;
+    const hasLongData = statement.longData.size > 0;
+    this.#forgetLongData(statement);
     const parameters = decodeBulkExecute(payload, statement.parameterCount ?? 0, statement.types);
     if (typeof parameters === 'string') return parameters;
     statement.types = parameters.types;
