@@ -126,6 +126,7 @@ export class Serving {
       log.child({ database: config.name }),
     );
     database.onSchemaChange = () => {
+      database.hiddenWrites.forget();
       this.statementIds.schemaChanged();
       neighbours.statementsChanged();
     };

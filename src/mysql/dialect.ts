@@ -7,6 +7,7 @@ import { readKeyspace } from './catalog.js';
 import { encodeQuery } from './commands.js';
 import { fateOf } from './fate.js';
 import { askedOfNumber, mayKeepNumber, tagAsAnswered } from './given-number.js';
+import { hiddenWritesSql } from './hidden-writes.js';
 import { firstNumberSql, highestNumberSql, leaseNumbers } from './numbers.js';
 import { payloadOf } from './packets.js';
 import { askedBehind, recall, remembered, tellState } from './session-state.js';
@@ -45,6 +46,7 @@ export const mysqlDialect: Dialect = {
   fateOf,
   connectionStartup,
   warnings,
+  hiddenWritesSql,
   remembered,
   recall,
   askedBehind,

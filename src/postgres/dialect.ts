@@ -5,6 +5,7 @@ import { createPassThroughRouter, createPostgresRouter } from '../routing/postgr
 import { connectBackend } from './backend.js';
 import { readKeyspace } from './catalog.js';
 import { encodeCopyFail, encodeQuery } from './frontend-messages.js';
+import { hiddenWritesSql } from './hidden-writes.js';
 import { leaseNumbers } from './numbers.js';
 import { quoteIdentifier, quoteLiteral } from './quoting.js';
 import { postgresValues } from './values.js';
@@ -50,6 +51,7 @@ export const postgresDialect: Dialect = {
   fateOf: () => 'transaction-failed',
   connectionStartup: () => new Map(),
   warnings: undefined,
+  hiddenWritesSql,
   remembered: () => undefined,
   recall: () => [],
   // Its servers refuse what is not right in the encoding that was said.

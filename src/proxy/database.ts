@@ -12,6 +12,7 @@ import type { Topology } from '../topology/topology.js';
 import { DatabaseCounters } from './counters.js';
 import type { Dialect } from './dialect.js';
 import type { ClientIdentity } from './frontend.js';
+import { HiddenWrites } from './hidden-writes.js';
 import type { MergeValues } from './merge-values.js';
 import { GlobalNumbers } from './numbers.js';
 import { TemplateCounts } from './templates.js';
@@ -53,6 +54,7 @@ export class Database {
   readonly counters = new DatabaseCounters();
   readonly templates: TemplateCounts;
   readonly numbers: GlobalNumbers;
+  readonly hiddenWrites: HiddenWrites;
   readonly #log: Logger;
   readonly #pools = new Map<string, Pool>();
   readonly #ownPools = new Map<string, Pool>();
@@ -95,6 +97,7 @@ export class Database {
     this.twoPhase = new TwoPhaseCommit(this, decisions, scope, log);
     this.templates = new TemplateCounts(limits.maxPlans);
     this.numbers = new GlobalNumbers(this);
+    this.hiddenWrites = new HiddenWrites(dialect, config.pool);
     topology.gate.onRelease = (holdMs) => this.counters.holdMs.observe(holdMs);
   }
 
@@ -219,6 +222,7 @@ export class Database {
 
   /** The DDL is done whether or not the schema can be read now; until it can, nothing is routed by the old one. */
   async reloadTables(): Promise<void> {
+    this.hiddenWrites.forget();
     // One that began before the DDL was committed may have read the schema as it was.
     await this.#loading?.catch(() => undefined);
     try {

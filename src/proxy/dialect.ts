@@ -2,6 +2,7 @@ import type { DatabaseConfig, LimitsConfig } from '../config/config.js';
 import type { OperatingError } from '../lib/errors.js';
 import type { BackendConnector, ResultColumn, RowFields, ServerError } from '../pool/backend.js';
 import type { Step } from '../pool/request.js';
+import type { Dependencies } from '../routing/dependencies.js';
 import type { ParameterValues, SessionState } from '../routing/plan.js';
 import type { StatementRouter } from '../routing/router.js';
 import type { Column, Keyspace, Table } from '../topology/keyspace.js';
@@ -123,6 +124,11 @@ export interface Dialect {
   /** What must be said when connecting and cannot be said later: backends are pooled by it. */
   connectionStartup(identity: ClientIdentity, database: DatabaseConfig): ReadonlyMap<string, string>;
   readonly warnings: WarningWords | undefined;
+  /**
+   * Questions, each with one row of one field for an answer, whether a query that names these may write although its text does not show it:
+   * if it may not, all answers are `no`. The fewer of its own each query has, the fewer are asked.
+   */
+  hiddenWritesSql(dependencies: Dependencies): readonly string[];
   /** What a session must remember of its statements for later ones: folded over their ends. */
   remembered(left: SessionLeft | undefined, end: StatementEnd): SessionLeft | undefined;
   /** Statements that make a server answer for what this session did elsewhere (`LAST_INSERT_ID()`). undefined: it cannot be said. */

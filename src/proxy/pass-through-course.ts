@@ -186,19 +186,16 @@ export class PassThroughCourse implements Course {
       );
     if (this.#memory.isAsked) {
       this.#memory.noteAll(outcome.tags, statements);
-      if (!this.#isQuiet(request, statements, outcome))
-        await this.#remember(request, statements, outcome, backend, isPinned);
+      const { tags, error } = outcome;
+      const isQuiet = error === undefined && this.#memory.isQuiet(tags, statements, boundIn(request.steps));
+      if (!isQuiet) await this.#remember(request, statements, outcome, backend, isPinned);
     }
     this.#count(statements, performance.now() - startedMs, outcome.error !== undefined);
     this.#note(request, statements, outcome, backend);
-  }
-
-  #isQuiet(
-    { steps }: Request,
-    statements: readonly PlannedStatement[],
-    { tags, error }: RelayOutcome,
-  ): boolean {
-    return error === undefined && this.#memory.isQuiet(tags, statements, boundIn(steps));
+    const { hiddenWrites } = this.#database;
+    const plan = statements.length === 1 && this.pinReason === undefined ? statements[0]!.plan : undefined;
+    if (plan !== undefined && hiddenWrites.isQuestionDue(plan, backend, this.#held.pool))
+      await hiddenWrites.ask(plan, backend);
   }
 
   async #remember(
@@ -329,6 +326,7 @@ export class PassThroughCourse implements Course {
     } else {
       const isInTransaction = !wasIdle || this.#status !== 'idle';
       for (const { plan, sql } of statements) {
+        if (plan.commitsBefore === true) this.#database.hiddenWrites.forget();
         if (plan.session?.type === 'pin') this.#lanes.pin(backend, plan.session.reason);
         else if (plan.session?.type === 'autocommit')
           this.#settings.note(autocommitSetting(plan.session.on), sql, [backend], isInTransaction);

@@ -68,6 +68,7 @@ async function relayAlone(
   hooks: RelayHooks,
 ): Promise<RelayOutcome> {
   const { database, frontend, lanes, settings } = context;
+  const { plan } = execution.planned;
   const { backend, pool } = await lanes.borrow(shard);
   try {
     const isWriting = isWrite(execution.planned);
@@ -81,7 +82,7 @@ async function relayAlone(
       holdCompletion: mustWait,
       onCopyIn: () => hooks.copyFrom(backend),
     });
-    if (before.length === 0) noteAlone(pool, execution.planned.plan, performance.now() - startedMs);
+    if (before.length === 0) noteAlone(pool, plan, performance.now() - startedMs);
     hooks.copyFrom(undefined);
     if (context.memory.isAsked) await noteEnd(context, execution, backend, outcome);
     if (mustWait) {
@@ -93,9 +94,12 @@ async function relayAlone(
     database.counters.transactions++;
     notePin(context, execution, backend, outcome);
     throwIfFailed(outcome, shard, isWriting);
+    const { hiddenWrites } = database;
+    if (lanes.pinReason === undefined && hiddenWrites.isQuestionDue(plan, backend, pool))
+      await hiddenWrites.ask(plan, backend);
     return outcome;
   } finally {
-    lanes.giveBack(backend, pool, execution.planned.plan.pace?.isQuick(pool.floorMs));
+    lanes.giveBack(backend, pool, plan.pace?.isQuick(pool.floorMs));
   }
 }
 

@@ -87,7 +87,7 @@ export class Sharing {
     const route = pace === undefined ? undefined : this.#routed(router, planned!, parameters);
     if (route === undefined) return false;
     const pool = lanes.poolOf(route.shards[0]!);
-    if (!pace!.isQuick(pool.floorMs)) return false;
+    if (!pace!.isQuick(pool.floorMs) || !pace!.isHarmless(nowMs, database.hiddenWrites.era)) return false;
     const { gate } = database.topology;
     if (!gate.tryEnter(this.#read.ticket, route.touch)) return false;
     if (this.#read.begin(planned!, request, pool, settings.text, nowMs)) {

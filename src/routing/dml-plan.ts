@@ -3,6 +3,7 @@ import { unsupported } from '../lib/errors.js';
 import { namesOf, walk } from '../sql/postgres-tree.js';
 import type { Column, Table } from '../topology/keyspace.js';
 import { type Analysis, type Env, TOP } from './analysis.js';
+import { dependenciesOf } from './dependencies.js';
 import { type Draft, placementOf, refused, refuseHomeFunctions } from './draft.js';
 import { analyseInsert } from './insert-plan.js';
 import { analyseDelete, analyseUpdate, hasModification, type Modification } from './modify-plan.js';
@@ -51,7 +52,7 @@ function planSelect(select: SelectStmt, analysis: Analysis): Draft {
   const shape = withModifying(level?.shape ?? analysis.query(select, TOP).shape, inside.shape);
   const { usesSharded, dialect, keyspace } = analysis.statement;
   const isTraceless = access === 'read' && session === undefined && dialect.leavesNoTrace(select, keyspace);
-  const pace = isTraceless ? { pace: new Pace() } : {};
+  const pace = isTraceless ? { pace: new Pace(dependenciesOf(select)) } : {};
   const placement = placementOf(shape, functions);
   if (placement !== undefined) {
     const asks = placement.type === 'anywhere' && (dialect.asksTheServer(select) || isWrite);

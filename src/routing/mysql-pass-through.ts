@@ -11,7 +11,7 @@ import { leavesNoMysqlTrace } from './mysql-traceless.js';
 import { mysqlVerbOf } from './mysql-verb.js';
 import { Pace } from './pace.js';
 import type { Plan } from './plan.js';
-import { isTracelessText } from './traceless-text.js';
+import { tracelessDependencies } from './traceless-text.js';
 
 const PLAIN = /^\(*\s*(select|insert|replace|update|delete)\b/i;
 const READS = /^\(*\s*select\b/i;
@@ -24,10 +24,11 @@ export function mysqlPassThroughPlan(sql: string, template: string, database: st
   if (PLAIN.test(template) && !SESSION_WORDS.test(template)) {
     const verb = /^\(*\s*(\w+)/.exec(template)![1]!.toUpperCase();
     const isRead = READS.test(template);
+    const dependencies = isRead ? tracelessDependencies(sql, mysqlParser, leavesNoMysqlTrace) : undefined;
     return completePlan(verb, {
       placement: { type: 'home' },
       access: isRead ? 'read' : 'write',
-      ...(isRead && isTracelessText(sql, mysqlParser, leavesNoMysqlTrace) ? { pace: new Pace() } : {}),
+      ...(dependencies === undefined ? {} : { pace: new Pace(dependencies) }),
     });
   }
   const node = parsed(sql);

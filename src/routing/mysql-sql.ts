@@ -71,7 +71,6 @@ export function mysqlSql(database: string, grammar?: string): SqlDialect {
     typesAverages: false,
     isAggregate: isMysqlAggregate,
     functionFacts: mysqlFunctionFacts,
-    // Nothing is written behind another statement on a MySQL connection yet, and nothing is run twice.
     leavesNoTrace: leavesNoMysqlTrace,
     asksTheServer: asksTheMysqlServer,
     numbersNullAndZero: true,

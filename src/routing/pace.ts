@@ -1,3 +1,5 @@
+import type { Dependencies } from './dependencies.js';
+
 /** Runs alone that must have been seen before a statement is called quick. */
 const RUNS_TO_KNOW = 2;
 /** A statement is quick that keeps an idle server busy for less, in milliseconds … */
@@ -24,9 +26,20 @@ const BELIEVED_MS = 5_000;
 /** … and for how long while it still falls by more than so much: with fewer backends busy it takes less again. */
 const DOUBTED_MS = 100;
 const FALLS = 0.8;
+/** While one run asks the database anew, the others go on as before for so long, in milliseconds. */
+const ASKING_MS = 1_000;
 
-/** How long the runs of one template have kept a server busy lately: the only part of a plan that changes. */
+/**
+ * Whether runs of one template may stand in line: how long they have kept a server busy lately, and what the database has said of what they
+ * name. The only part of a plan that changes.
+ */
 export class Pace {
+  readonly dependencies: Dependencies;
+  /** The database has not been asked, or long ago: whoever runs it alone asks. */
+  needsVerdict = true;
+  #isHarmless = false;
+  #believedUntilMs = Number.NEGATIVE_INFINITY;
+  #era = -1;
   #isAlone = false;
   #runs = 0;
   /** Lately, whatever else the machine did. */
@@ -41,6 +54,26 @@ export class Pace {
   #counted = -UNCOUNTED;
   #sumMs = 0;
   #leastMeanMs = Number.POSITIVE_INFINITY;
+
+  constructor(dependencies: Dependencies) {
+    this.dependencies = dependencies;
+  }
+
+  /** The database has said whether it writes although its text does not show it, and is believed until then (performance.now()) in this era. */
+  judged(isHarmless: boolean, untilMs: number, era: number): void {
+    this.needsVerdict = false;
+    this.#isHarmless = isHarmless;
+    this.#believedUntilMs = untilMs;
+    this.#era = era;
+  }
+
+  /** Is it known to write nothing? When that was asked too long ago it is not for one run, which goes alone and asks. `era`: another one after DDL. */
+  isHarmless(nowMs: number, era: number): boolean {
+    if (era === this.#era && nowMs < this.#believedUntilMs) return this.#isHarmless;
+    this.needsVerdict = true;
+    if (era === this.#era) this.#believedUntilMs = nowMs + ASKING_MS;
+    return false;
+  }
 
   /** A run of it has left something that must be fetched before the next statement runs there: it keeps a backend for itself. */
   leavesTrace(): void {

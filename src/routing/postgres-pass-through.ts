@@ -8,7 +8,7 @@ import type { Plan } from './plan.js';
 import { pinReason, planSession } from './postgres-session-plan.js';
 import { leavesNoTrace } from './postgres-traceless.js';
 import { verbOf } from './postgres-verb.js';
-import { isTracelessText } from './traceless-text.js';
+import { tracelessDependencies } from './traceless-text.js';
 
 const READS = /^\(*\s*(select|values|table)\b/i;
 const PLAIN = /^\(*\s*(select|values|table|insert|update|delete|merge)\b/i;
@@ -20,12 +20,13 @@ export function passThroughPlan(sql: string, template: string, parser: SqlParser
   if (PLAIN.test(template) && !SESSION_WORDS.test(template)) {
     const verb = /^\(*\s*(\w+)/.exec(template)![1]!.toUpperCase();
     const isRead = READS.test(template);
+    const dependencies = isRead
+      ? tracelessDependencies(sql, parser, (select) => leavesNoTrace(select, keyspace))
+      : undefined;
     return completePlan(verb, {
       placement: { type: 'home' },
       access: isRead ? 'read' : 'write',
-      ...(isRead && isTracelessText(sql, parser, (select) => leavesNoTrace(select, keyspace))
-        ? { pace: new Pace() }
-        : {}),
+      ...(dependencies === undefined ? {} : { pace: new Pace(dependencies) }),
     });
   }
   let node: Node | undefined;

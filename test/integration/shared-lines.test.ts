@@ -17,6 +17,9 @@ for (const server of servers)
     'INSERT INTO things SELECT n, n * 7 FROM generate_series(1, 300) n',
     'CREATE TABLE notes (id int PRIMARY KEY, v int)',
     'INSERT INTO notes SELECT n, n FROM generate_series(1, 300) n',
+    'CREATE TABLE bumps (n int)',
+    "CREATE FUNCTION bump(n int) RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO bumps VALUES (n); RETURN n; END'",
+    'CREATE VIEW bumping AS SELECT id, bump(v) AS v FROM things',
   );
 const [a, b, c] = servers;
 
@@ -184,6 +187,54 @@ describe('a line of reads', () => {
       const now = await counter(narrow, 'ringferry_shared_requests_again_total');
       assert.ok(now > again, 'no line was dissolved');
     }, 30_000);
+    await endAll(clients);
+  });
+
+  test('holds no read of a view whose function writes: each is run once', async () => {
+    const clients = await clientsOf(narrow, 12);
+    const [first, ...others] = clients as [pg.Client, ...pg.Client[]];
+    const bump = async (client: pg.Client, id: number) => {
+      const { rows } = await client.query('SELECT v FROM bumping WHERE id = $1', [id]);
+      assert.deepEqual(rows, [{ v: id * 7 }]);
+    };
+    await warmUp(first);
+    for (let id = 1; id <= 5; id++) await bump(first, id);
+    await withNotesLocked(async (release) => {
+      const held = first.query(NOTE, [7]);
+      await Promise.all(others.map((client, index) => bump(client, index + 1)));
+      await eventually(async () => assert.equal(await waitsForNotes(), 1));
+      await release();
+      await held;
+    });
+    // What stood behind the head would run now.
+    await eventually(async () => {
+      const [active] = await runSql(
+        a!.url(),
+        "SELECT count(*)::int AS n FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+      );
+      assert.equal(active!['n'], 0);
+    });
+    const [bumps] = await runSql(a!.url(), 'SELECT count(*)::int AS n FROM bumps');
+    assert.equal(bumps!['n'], 5 + others.length);
+    await endAll(clients);
+  });
+
+  test('is not joined by reads of a table that has become a view', async () => {
+    const clients = await clientsOf(narrow, 2);
+    const [client, owner] = clients as [pg.Client, pg.Client];
+    const shared = () => counter(narrow, 'ringferry_shared_requests_total');
+    const read = () => client.query('SELECT v FROM turning WHERE id = $1', [3]);
+    await owner.query('CREATE TABLE turning AS SELECT * FROM things');
+    await eventually(async () => {
+      const before = await shared();
+      await read();
+      assert.ok((await shared()) > before, 'it stands in no line');
+    });
+    await owner.query('DROP TABLE turning');
+    await owner.query('CREATE VIEW turning AS SELECT * FROM bumping');
+    const before = await shared();
+    for (let turn = 0; turn < 10; turn++) assert.deepEqual((await read()).rows, [{ v: 21 }]);
+    assert.equal(await shared(), before);
     await endAll(clients);
   });
 

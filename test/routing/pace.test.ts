@@ -9,7 +9,7 @@ const LOOK = 16 + 64;
 
 /** Known to be quick by two runs that had a backend for themselves. */
 function quick(aloneMs: number): Pace {
-  const pace = new Pace();
+  const pace = new Pace({ relations: [], functions: [] });
   pace.noteAlone(aloneMs);
   pace.noteAlone(aloneMs);
   return pace;
@@ -70,4 +70,34 @@ test('a statement that takes long in line is no quick one any more', () => {
   assert.ok(pace.isQuick(FLOOR), 'quick at first');
   share(pace, 15, 40, 0);
   assert.ok(!pace.isQuick(FLOOR), 'slow now');
+});
+
+test('it may stand in line once the database has said that it writes nothing, for as long as that is believed', () => {
+  const pace = quick(0.7);
+  assert.equal(pace.isHarmless(0, 1), false);
+  assert.equal(pace.needsVerdict, true);
+  pace.judged(true, 1000, 1);
+  assert.deepEqual([pace.needsVerdict, pace.isHarmless(999, 1)], [false, true]);
+  // One run goes alone and asks, the others go on.
+  assert.deepEqual(
+    [pace.isHarmless(1000, 1), pace.isHarmless(1001, 1), pace.needsVerdict],
+    [false, true, true],
+  );
+  pace.judged(false, 3000, 1);
+  assert.deepEqual([pace.isHarmless(2000, 1), pace.needsVerdict], [false, false]);
+  assert.deepEqual(
+    [pace.isHarmless(3000, 1), pace.isHarmless(3001, 1), pace.needsVerdict],
+    [false, false, true],
+  );
+});
+
+test('DDL ends what the database has said, for all runs', () => {
+  const pace = quick(0.7);
+  pace.judged(true, 1000, 1);
+  assert.deepEqual([pace.isHarmless(1, 2), pace.isHarmless(2, 2), pace.needsVerdict], [false, false, true]);
+  // Asked before the DDL, answered after it.
+  pace.judged(true, 1000, 1);
+  assert.equal(pace.isHarmless(3, 2), false);
+  pace.judged(true, 1000, 2);
+  assert.equal(pace.isHarmless(4, 2), true);
 });

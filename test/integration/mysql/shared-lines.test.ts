@@ -77,6 +77,9 @@ for (const [engine, { start, skip }] of Object.entries(SERVERS))
         'CREATE TABLE notes (id int PRIMARY KEY, v int)',
         `INSERT INTO notes VALUES ${ids.map((id) => `(${id}, ${id})`).join(', ')}`,
         'CREATE TABLE marks (id int PRIMARY KEY AUTO_INCREMENT, v int)',
+        'CREATE TABLE bumps (n int)',
+        'CREATE FUNCTION bump(n int) RETURNS int DETERMINISTIC MODIFIES SQL DATA BEGIN INSERT INTO bumps VALUES (n); RETURN n; END',
+        'CREATE VIEW bumping AS SELECT id, bump(v) AS v FROM things',
       );
     const [a, b, c] = servers;
     const facts = { engine: 'mysql', database: 'shop' } as const;
@@ -210,6 +213,50 @@ for (const [engine, { start, skip }] of Object.entries(SERVERS))
         const now = await counter(narrow, 'ringferry_shared_requests_again_total');
         assert.ok(now > again, 'no line was dissolved');
       }, 30_000);
+      await endAll(clients);
+    });
+
+    test('a read of a view whose function writes stands in no line, and is run once', async () => {
+      const clients = await clientsOf(narrow, 12);
+      const [first, ...others] = clients as [Connection, ...Connection[]];
+      const bump = async (client: Connection, id: number) => {
+        const [rows] = await client.execute<RowDataPacket[]>('SELECT v FROM bumping WHERE id = ?', [id]);
+        assert.deepEqual(rows, [{ v: id * 7 }]);
+      };
+      for (const sql of [THING, NOTE]) await warmUp(narrow, first, sql);
+      for (let id = 1; id <= 5; id++) await bump(first, id);
+      await withNotesLocked(async (release) => {
+        const held = first.execute(NOTE, [7]);
+        await Promise.all(others.map((client, index) => bump(client, index + 1)));
+        await eventually(async () => assert.equal(await waitingForNotes(), 1));
+        await release();
+        await held;
+      });
+      // What stood behind the head would run now.
+      await eventually(async () => {
+        const [active] = await runMysql(
+          a!.url(),
+          "SELECT count(*) AS n FROM information_schema.processlist WHERE command NOT IN ('Sleep', 'Daemon') AND info LIKE '%bumping%'",
+        );
+        assert.equal(Number(active!['n']), 1);
+      });
+      const [bumps] = await runMysql(a!.url('shop'), 'SELECT count(*) AS n FROM bumps');
+      assert.equal(Number(bumps!['n']), 5 + others.length);
+      await endAll(clients);
+    });
+
+    test('reads of a table that has become a view stand in no line', async () => {
+      const clients = await clientsOf(narrow, 2);
+      const [client, owner] = clients as [Connection, Connection];
+      const READ = 'SELECT v FROM turning WHERE id = ?';
+      await owner.query('CREATE TABLE turning AS SELECT * FROM things');
+      await warmUp(narrow, client, READ);
+      await owner.query('RENAME TABLE turning TO turned');
+      await owner.query('CREATE VIEW turning AS SELECT id, bump(v) AS v FROM turned');
+      const before = await counter(narrow, 'ringferry_shared_requests_total');
+      for (let turn = 0; turn < 10; turn++)
+        assert.deepEqual((await client.execute(READ, [3]))[0], [{ v: 21 }]);
+      assert.equal(await counter(narrow, 'ringferry_shared_requests_total'), before);
       await endAll(clients);
     });
 
