@@ -8,7 +8,7 @@ import { VERSION } from './admin/version.js';
 import type { Config, DatabaseConfig, HostPort } from './config/config.js';
 import { ENGINES } from './config/engines.js';
 import { settingsWaitingForRestart } from './config/running.js';
-import { consoleDoor, wingOf } from './dialects.js';
+import { consoleDoor, loadWings, wingOf } from './dialects.js';
 import { type Clock, systemClock } from './lib/clock.js';
 import { OperatingError } from './lib/errors.js';
 import { createLog, type Logger } from './lib/log.js';
@@ -102,7 +102,7 @@ class Parts {
 
   /** Store, topologies, databases, what earlier processes left undone. */
   async open(): Promise<void> {
-    for (const { engine } of Object.values(this.#config.databases)) await wingOf(engine).load();
+    await loadWings(Object.values(this.#config.databases));
     const store = await FileStore.open(this.#config.store.path);
     this.#store = store;
     const roll = new Roll(join(this.#config.store.path, 'workers.json'));
@@ -128,7 +128,7 @@ class Parts {
     for (const database of serving.databases.all) {
       if (database.isPassThrough) continue;
       await database.twoPhase.recover();
-      this.#migrations.set(database.name, this.#migrationsOf(database, store));
+      this.#migrations.set(database.name, await this.#migrationsOf(database, store));
     }
     for (const migrations of this.#migrations.values()) await migrations.resumeAll();
   }
@@ -187,11 +187,11 @@ class Parts {
     await this.#store?.close();
   }
 
-  #migrationsOf(database: Database, store: TopologyStore): Migrations {
+  async #migrationsOf(database: Database, store: TopologyStore): Promise<Migrations> {
     return new Migrations({
       topology: database.topology,
       store,
-      engine: wingOf(database.config.engine).createMigrationEngine(this.#config, this.#log),
+      engine: await wingOf(database.config.engine).createMigrationEngine(this.#config, this.#log),
       keyspace: async () => (await database.loadRouter()).keyspace,
       shardUrl: (shard) =>
         database.config.shards[shard]?.url ??

@@ -9,6 +9,7 @@ export interface Wing {
   readonly dialect: Dialect;
   /** Before anything else: parsers are WebAssembly. */
   readonly load: () => Promise<unknown>;
-  readonly createMigrationEngine: (config: Config, log: Logger) => MigrationEngine;
+  /** Loaded only where something can move. */
+  readonly createMigrationEngine: (config: Config, log: Logger) => Promise<MigrationEngine>;
   readonly clientDoor: (guests: DoorGuests) => ClientDoor;
 }

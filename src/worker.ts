@@ -3,7 +3,7 @@ import { reportOf } from './admin/live-states.js';
 import { operateHere } from './admin/operate-here.js';
 import { VERSION } from './admin/version.js';
 import type { Config, DatabaseConfig } from './config/config.js';
-import { wingOf } from './dialects.js';
+import { loadWings } from './dialects.js';
 import { asError } from './lib/errors.js';
 import { createLog, type Logger } from './lib/log.js';
 import type { ClientDoor } from './proxy/frontend.js';
@@ -104,7 +104,7 @@ class Worker {
   async #build({ number, run, owner, engines, config, paused }: Welcome): Promise<void> {
     this.#config = config;
     this.#log = createLog(config.log.level).child({ worker: number });
-    for (const { engine } of Object.values(config.databases)) await wingOf(engine).load();
+    await loadWings(Object.values(config.databases));
     const primary = {
       ask: (message: ToPrimary) => this.#channel.ask(message),
       tell: (message: ToPrimary) => this.#channel.tell(message),

@@ -1,4 +1,4 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { CommandFailure } from './io.js';
 import { type Target, targetName } from './target.js';
 
@@ -31,7 +31,9 @@ export class ControlClient {
 
   static async connect(target: Target): Promise<ControlClient> {
     const { host, port } = target.address;
-    const client = new pg.Client({
+    // Only here: `serve` asks nobody, and need not wait for it to load.
+    const { Client } = (await import('pg')).default;
+    const client = new Client({
       host,
       port,
       user: 'ringferry',
@@ -61,8 +63,7 @@ export class ControlClient {
       const result: pg.QueryResult | pg.QueryResult[] = await this.#client.query(text);
       return (Array.isArray(result) ? result : [result]).map(toAnswer);
     } catch (error) {
-      if (error instanceof pg.DatabaseError)
-        throw new CommandFailure(error.message, error.hint, { cause: error });
+      if (isRefusal(error)) throw new CommandFailure(error.message, error.hint, { cause: error });
       const cause = this.#lost ?? (error as Error);
       throw new ConnectionLost(
         `the connection to ${targetName(this.#target)} was lost: ${cause.message}`,
@@ -96,6 +97,11 @@ export async function withControl<Result>(
   } finally {
     await client.close();
   }
+}
+
+/** The server itself has answered with an error. */
+function isRefusal(error: unknown): error is pg.DatabaseError {
+  return error instanceof Error && 'severity' in error;
 }
 
 /** A value as it is written in a command. */

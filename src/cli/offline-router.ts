@@ -1,7 +1,7 @@
 import { explainRoute, type RouteExplanation } from '../admin/explain-route.js';
 import { redactUrl } from '../config/address.js';
 import type { Config, DatabaseConfig } from '../config/config.js';
-import { wingOf } from '../dialects.js';
+import { loadWings, wingOf } from '../dialects.js';
 import type { Backend } from '../pool/backend.js';
 import { targetOf } from '../proxy/database.js';
 import { firstSnapshot } from '../topology/opening.js';
@@ -19,8 +19,8 @@ const UNNAMED = { user: undefined, password: undefined };
 
 export async function openOfflineRouter(config: Config, name: string | undefined): Promise<OfflineRouter> {
   const database = chooseDatabase(config, name);
-  const { dialect, load } = wingOf(database.engine);
-  await load();
+  await loadWings([database]);
+  const { dialect } = wingOf(database.engine);
   const home = database.shards[database.home]!;
   let backend: Backend | undefined;
   try {

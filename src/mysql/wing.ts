@@ -3,15 +3,16 @@ import { ServerTls } from '../lib/server-tls.js';
 import type { Wing } from '../wing.js';
 import { Authenticator, type LoginRule } from './authenticator.js';
 import { mysqlDialect } from './dialect.js';
-import { createMysqlEngine } from './engine.js';
 import { createDoor } from './startup.js';
 
 /** Everything that the composition root takes from the MySQL wing. */
 export const mysqlWing: Wing = {
   dialect: mysqlDialect,
   load: async () => {},
-  createMigrationEngine: (config, log) =>
-    createMysqlEngine({ log, maxLagBytes: config.migration.maxLagBytes }),
+  createMigrationEngine: async (config, log) => {
+    const { createMysqlEngine } = await import('./engine.js');
+    return createMysqlEngine({ log, maxLagBytes: config.migration.maxLagBytes });
+  },
   clientDoor: (guests) => {
     const { tls, limits, mysql, databases } = guests.config();
     return createDoor({

@@ -6,7 +6,6 @@ import { loadParser } from '../sql/postgres-parser.js';
 import type { Wing } from '../wing.js';
 import { Authenticator, type LoginRule } from './authenticator.js';
 import { postgresDialect } from './dialect.js';
-import { createPostgresEngine } from './engine.js';
 import { createDoor } from './startup.js';
 
 /** Names of the control port's database; `pgbouncer` so that existing exporters work. */
@@ -17,8 +16,10 @@ export const postgresWing: Wing & { readonly consoleDoor: (guests: DoorGuests) =
   dialect: postgresDialect,
   /** Before anything else: the parser is WebAssembly. */
   load: loadParser,
-  createMigrationEngine: (config, log) =>
-    createPostgresEngine({ log, maxLagBytes: config.migration.maxLagBytes }),
+  createMigrationEngine: async (config, log) => {
+    const { createPostgresEngine } = await import('./engine.js');
+    return createPostgresEngine({ log, maxLagBytes: config.migration.maxLagBytes });
+  },
   clientDoor: (guests) => {
     const rule = (user: string, database: string): LoginRule | OperatingError | undefined => {
       const refused = guests.refusal();
