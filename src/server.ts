@@ -204,7 +204,7 @@ class Parts {
     });
   }
 
-  #makeCrew({ databases, statementIds }: Serving, { decisions }: TopologyStore): Crew {
+  #makeCrew(serving: Serving, { decisions }: TopologyStore): Crew {
     const crew: Crew = new Crew({
       count: this.#workers,
       entry: workerEntry(),
@@ -219,8 +219,8 @@ class Parts {
           {
             crew,
             decisions,
-            database: (name) => databases.find(name),
-            statementsChanged: () => statementIds.schemaChanged(),
+            database: (name) => serving.databases.find(name),
+            statementsChanged: () => serving.schemaChanged(),
           },
           worker,
           message,

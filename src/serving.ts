@@ -65,6 +65,12 @@ export class Serving {
     this.clients = new Clients(this.databases, findUser, options.log, options.space);
   }
 
+  /** DDL was seen, here or by a neighbour. */
+  schemaChanged(): void {
+    this.statementIds.schemaChanged();
+    for (const database of this.databases.all) database.hiddenWrites.forget();
+  }
+
   /** Who may come in, and what they may ask before they have a session. */
   guests(engine: DatabaseConfig['engine']): DoorGuests {
     const { config, neighbours } = this.#options;
@@ -126,8 +132,7 @@ export class Serving {
       log.child({ database: config.name }),
     );
     database.onSchemaChange = () => {
-      database.hiddenWrites.forget();
-      this.statementIds.schemaChanged();
+      this.schemaChanged();
       neighbours.statementsChanged();
     };
     database.onDdl = () => neighbours.tablesChanged(config.name);

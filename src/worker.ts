@@ -70,7 +70,7 @@ class Worker {
   }
 
   async #act(message: ToWorker): Promise<unknown> {
-    const { databases, clients, statementIds } = this.#serving;
+    const { databases, clients } = this.#serving;
     switch (message.type) {
       case 'report':
         return this.#report(message.isFull);
@@ -92,7 +92,7 @@ class Worker {
       case 'tables-changed':
         return databases.find(message.database)?.reloadTables();
       case 'statements-changed':
-        return statementIds.schemaChanged();
+        return this.#serving.schemaChanged();
       case 'drain':
         return this.#drain(message.drainMs ?? Number.POSITIVE_INFINITY);
       default:

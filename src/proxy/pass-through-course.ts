@@ -326,7 +326,8 @@ export class PassThroughCourse implements Course {
     } else {
       const isInTransaction = !wasIdle || this.#status !== 'idle';
       for (const { plan, sql } of statements) {
-        if (plan.commitsBefore === true) this.#database.hiddenWrites.forget();
+        // Where it cannot be told to other processes, they end with the one that tells it.
+        if (plan.commitsBefore === true) void this.#database.reloadAfterDdl().catch(() => {});
         if (plan.session?.type === 'pin') this.#lanes.pin(backend, plan.session.reason);
         else if (plan.session?.type === 'autocommit')
           this.#settings.note(autocommitSetting(plan.session.on), sql, [backend], isInTransaction);
