@@ -171,7 +171,7 @@ export class PassThroughCourse implements Course {
     });
     if (statements.length === 1 && before.length === 0)
       noteAlone(this.#held.pool, statements[0]!.plan, performance.now() - startedMs);
-    this.#mayShare = statements.at(-1)?.plan.pace?.isQuick(this.#held.pool.floorMs) === true;
+    this.#mayShare = false;
     this.#copyTo = undefined;
     if (outcome.broken?.cause instanceof ServerFailure) {
       // Its connection is the client's connection: the server's last words end both.
@@ -192,10 +192,12 @@ export class PassThroughCourse implements Course {
     }
     this.#count(statements, performance.now() - startedMs, outcome.error !== undefined);
     this.#note(request, statements, outcome, backend);
+    const { pool } = this.#held;
     const { hiddenWrites } = this.#database;
     const plan = statements.length === 1 && this.pinReason === undefined ? statements[0]!.plan : undefined;
-    if (plan !== undefined && hiddenWrites.isQuestionDue(plan, backend, this.#held.pool))
+    if (plan !== undefined && hiddenWrites.isQuestionDue(plan, backend, pool))
       await hiddenWrites.ask(plan, backend);
+    this.#mayShare = plan?.pace?.mayShare(pool.floorMs) === true;
   }
 
   async #remember(

@@ -99,7 +99,7 @@ async function relayAlone(
       await hiddenWrites.ask(plan, backend);
     return outcome;
   } finally {
-    lanes.giveBack(backend, pool, plan.pace?.isQuick(pool.floorMs));
+    lanes.giveBack(backend, pool, plan.pace?.mayShare(pool.floorMs));
   }
 }
 

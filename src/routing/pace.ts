@@ -124,6 +124,11 @@ export class Pace {
     );
   }
 
+  /** Those who come next could stand in line, as far as is known. */
+  mayShare(floorMs: number): boolean {
+    return this.#isHarmless && this.isQuick(floorMs);
+  }
+
   /**
    * How long others will wait for it who stand behind it, in milliseconds. How busy the machine is does not change it: the more
    * backends are busy, the longer each takes, which must not make more of them busy. So now and then it is seen how
