@@ -34,14 +34,16 @@ export class HiddenWrites {
 
   /** Could it stand in line but for this question? `backend`: where it has just run. */
   isQuestionDue({ pace }: Plan, backend: Backend, pool: Pool): boolean {
-    if (pace?.needsVerdict !== true || !this.#isOn || !pace.isQuick(pool.floorMs)) return false;
-    return backend.transaction === 'idle' && !backend.isBusy && !backend.isBroken;
+    if (!this.#isOn || pace?.isToBeAskedAbout(performance.now()) !== true) return false;
+    return (
+      pace.isQuick(pool.floorMs) && backend.transaction === 'idle' && !backend.isBusy && !backend.isBroken
+    );
   }
 
   /** Asks the backend what is not known. Never rejects: what cannot be answered is taken to write, for as long. */
   async ask({ pace }: Plan, backend: Backend): Promise<void> {
     if (pace === undefined) return;
-    pace.needsVerdict = false;
+    pace.asking(performance.now());
     const { era } = this;
     let untilMs = Number.POSITIVE_INFINITY;
     let isHarmless = true;

@@ -26,7 +26,7 @@ const BELIEVED_MS = 5_000;
 /** … and for how long while it still falls by more than so much: with fewer backends busy it takes less again. */
 const DOUBTED_MS = 100;
 const FALLS = 0.8;
-/** While one run asks the database anew, the others go on as before for so long, in milliseconds. */
+/** The database is asked at most once in so long, in milliseconds; while one run asks anew, the others go on as before. */
 const ASKING_MS = 1_000;
 
 /**
@@ -35,9 +35,9 @@ const ASKING_MS = 1_000;
  */
 export class Pace {
   readonly dependencies: Dependencies;
-  /** The database has not been asked, or long ago: whoever runs it alone asks. */
-  needsVerdict = true;
   #isHarmless = false;
+  #isDoubtful = true;
+  #askAgainAtMs = Number.NEGATIVE_INFINITY;
   #believedUntilMs = Number.NEGATIVE_INFINITY;
   #era = -1;
   #isAlone = false;
@@ -59,9 +59,18 @@ export class Pace {
     this.dependencies = dependencies;
   }
 
+  /** The database has not been asked, or long ago: whoever runs it alone asks, and says so by `asking`. */
+  isToBeAskedAbout(nowMs: number): boolean {
+    return this.#isDoubtful && nowMs >= this.#askAgainAtMs;
+  }
+
+  asking(nowMs: number): void {
+    this.#isDoubtful = false;
+    this.#askAgainAtMs = nowMs + ASKING_MS;
+  }
+
   /** The database has said whether it writes although its text does not show it, and is believed until then (performance.now()) in this era. */
   judged(isHarmless: boolean, untilMs: number, era: number): void {
-    this.needsVerdict = false;
     this.#isHarmless = isHarmless;
     this.#believedUntilMs = untilMs;
     this.#era = era;
@@ -70,7 +79,7 @@ export class Pace {
   /** Is it known to write nothing? When that was asked too long ago it is not for one run, which goes alone and asks. `era`: another one after DDL. */
   isHarmless(nowMs: number, era: number): boolean {
     if (era === this.#era && nowMs < this.#believedUntilMs) return this.#isHarmless;
-    this.needsVerdict = true;
+    this.#isDoubtful = true;
     if (era === this.#era) this.#believedUntilMs = nowMs + ASKING_MS;
     return false;
   }

@@ -72,32 +72,34 @@ test('a statement that takes long in line is no quick one any more', () => {
   assert.ok(!pace.isQuick(FLOOR), 'slow now');
 });
 
+/** One run asks, and hears this. */
+function judge(pace: Pace, isHarmless: boolean, nowMs: number, untilMs: number, era: number): void {
+  assert.equal(pace.isToBeAskedAbout(nowMs), true);
+  pace.asking(nowMs);
+  assert.equal(pace.isToBeAskedAbout(nowMs), false);
+  pace.judged(isHarmless, untilMs, era);
+}
+
 test('it may stand in line once the database has said that it writes nothing, for as long as that is believed', () => {
   const pace = quick(0.7);
   assert.equal(pace.isHarmless(0, 1), false);
-  assert.equal(pace.needsVerdict, true);
-  pace.judged(true, 1000, 1);
-  assert.deepEqual([pace.needsVerdict, pace.isHarmless(999, 1)], [false, true]);
+  judge(pace, true, 0, 60_000, 1);
+  assert.deepEqual([pace.isHarmless(59_999, 1), pace.isToBeAskedAbout(59_999)], [true, false]);
   // One run goes alone and asks, the others go on.
-  assert.deepEqual(
-    [pace.isHarmless(1000, 1), pace.isHarmless(1001, 1), pace.needsVerdict],
-    [false, true, true],
-  );
-  pace.judged(false, 3000, 1);
-  assert.deepEqual([pace.isHarmless(2000, 1), pace.needsVerdict], [false, false]);
-  assert.deepEqual(
-    [pace.isHarmless(3000, 1), pace.isHarmless(3001, 1), pace.needsVerdict],
-    [false, false, true],
-  );
+  assert.deepEqual([pace.isHarmless(60_000, 1), pace.isHarmless(60_001, 1)], [false, true]);
+  judge(pace, false, 60_002, 90_000, 1);
+  assert.deepEqual([pace.isHarmless(60_003, 1), pace.isToBeAskedAbout(89_999)], [false, false]);
+  assert.deepEqual([pace.isHarmless(90_000, 1), pace.isToBeAskedAbout(90_000)], [false, true]);
 });
 
-test('DDL ends what the database has said, for all runs', () => {
+test('DDL ends what the database has said, and however often it comes, there is one question in a second', () => {
   const pace = quick(0.7);
-  pace.judged(true, 1000, 1);
-  assert.deepEqual([pace.isHarmless(1, 2), pace.isHarmless(2, 2), pace.needsVerdict], [false, false, true]);
+  judge(pace, true, 0, 60_000, 1);
+  assert.deepEqual([pace.isHarmless(1, 2), pace.isHarmless(2, 2)], [false, false]);
+  assert.deepEqual([pace.isToBeAskedAbout(999), pace.isToBeAskedAbout(1_000)], [false, true]);
   // Asked before the DDL, answered after it.
-  pace.judged(true, 1000, 1);
-  assert.equal(pace.isHarmless(3, 2), false);
-  pace.judged(true, 1000, 2);
-  assert.equal(pace.isHarmless(4, 2), true);
+  judge(pace, true, 1_000, 60_000, 1);
+  assert.equal(pace.isHarmless(1_001, 2), false);
+  judge(pace, true, 2_000, 60_000, 2);
+  assert.equal(pace.isHarmless(2_001, 2), true);
 });
