@@ -71,6 +71,7 @@ export class Pace {
 
   /** The database has said whether it writes although its text does not show it, and is believed until then (performance.now()) in this era. */
   judged(isHarmless: boolean, untilMs: number, era: number): void {
+    this.#isDoubtful = false;
     this.#isHarmless = isHarmless;
     this.#believedUntilMs = untilMs;
     this.#era = era;
