@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { PoolConfig } from '../config/config.js';
 import type { Backend } from '../pool/backend.js';
 import type { Pool } from '../pool/pool.js';
-import type { Plan } from '../routing/plan.js';
+import type { Pace } from '../routing/pace.js';
 import type { Dialect } from './dialect.js';
 
 /** How long the database is believed. */
@@ -33,7 +33,7 @@ export class HiddenWrites {
   }
 
   /** Could it stand in line but for this question? `backend`: where it has just run. */
-  isQuestionDue({ pace }: Plan, backend: Backend, pool: Pool): boolean {
+  isQuestionDue(pace: Pace | undefined, backend: Backend, pool: Pool): pace is Pace {
     if (!this.#isOn || pace?.isToBeAskedAbout(performance.now()) !== true) return false;
     return (
       pace.isQuick(pool.floorMs) && backend.transaction === 'idle' && !backend.isBusy && !backend.isBroken
@@ -41,8 +41,7 @@ export class HiddenWrites {
   }
 
   /** Asks the backend what is not known. Never rejects: what cannot be answered is taken to write, for as long. */
-  async ask({ pace }: Plan, backend: Backend): Promise<void> {
-    if (pace === undefined) return;
+  async ask(pace: Pace, backend: Backend): Promise<void> {
     pace.asking(performance.now());
     const { era } = this;
     let untilMs = Number.POSITIVE_INFINITY;

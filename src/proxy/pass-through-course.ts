@@ -194,10 +194,10 @@ export class PassThroughCourse implements Course {
     this.#note(request, statements, outcome, backend);
     const { pool } = this.#held;
     const { hiddenWrites } = this.#database;
-    const plan = statements.length === 1 && this.pinReason === undefined ? statements[0]!.plan : undefined;
-    if (plan !== undefined && hiddenWrites.isQuestionDue(plan, backend, pool))
-      await hiddenWrites.ask(plan, backend);
-    this.#mayShare = plan?.pace?.mayShare(pool.floorMs) === true;
+    const pace =
+      statements.length === 1 && this.pinReason === undefined ? statements[0]!.plan.pace : undefined;
+    if (hiddenWrites.isQuestionDue(pace, backend, pool)) await hiddenWrites.ask(pace, backend);
+    this.#mayShare = pace?.mayShare(pool.floorMs) === true;
   }
 
   async #remember(

@@ -95,8 +95,9 @@ async function relayAlone(
     notePin(context, execution, backend, outcome);
     throwIfFailed(outcome, shard, isWriting);
     const { hiddenWrites } = database;
-    if (lanes.pinReason === undefined && hiddenWrites.isQuestionDue(plan, backend, pool))
-      await hiddenWrites.ask(plan, backend);
+    const { pace } = plan;
+    if (lanes.pinReason === undefined && hiddenWrites.isQuestionDue(pace, backend, pool))
+      await hiddenWrites.ask(pace, backend);
     return outcome;
   } finally {
     lanes.giveBack(backend, pool, plan.pace?.mayShare(pool.floorMs));

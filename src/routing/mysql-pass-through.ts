@@ -9,9 +9,8 @@ import { mysqlFunctionFacts, sessionStateOf } from './mysql-functions.js';
 import { planMysqlSession } from './mysql-session-plan.js';
 import { leavesNoMysqlTrace } from './mysql-traceless.js';
 import { mysqlVerbOf } from './mysql-verb.js';
-import { Pace } from './pace.js';
 import type { Plan } from './plan.js';
-import { tracelessDependencies } from './traceless-text.js';
+import { paceOfText } from './traceless-text.js';
 
 const PLAIN = /^\(*\s*(select|insert|replace|update|delete)\b/i;
 const READS = /^\(*\s*select\b/i;
@@ -24,11 +23,10 @@ export function mysqlPassThroughPlan(sql: string, template: string, database: st
   if (PLAIN.test(template) && !SESSION_WORDS.test(template)) {
     const verb = /^\(*\s*(\w+)/.exec(template)![1]!.toUpperCase();
     const isRead = READS.test(template);
-    const dependencies = isRead ? tracelessDependencies(sql, mysqlParser, leavesNoMysqlTrace) : undefined;
     return completePlan(verb, {
       placement: { type: 'home' },
       access: isRead ? 'read' : 'write',
-      ...(dependencies === undefined ? {} : { pace: new Pace(dependencies) }),
+      ...(isRead ? paceOfText(sql, mysqlParser, leavesNoMysqlTrace) : {}),
     });
   }
   const node = parsed(sql);

@@ -3,12 +3,11 @@ import { OperatingError } from '../lib/errors.js';
 import type { SqlParser } from '../sql/postgres-parser.js';
 import type { Keyspace } from '../topology/keyspace.js';
 import { completePlan } from './draft.js';
-import { Pace } from './pace.js';
 import type { Plan } from './plan.js';
 import { pinReason, planSession } from './postgres-session-plan.js';
 import { leavesNoTrace } from './postgres-traceless.js';
 import { verbOf } from './postgres-verb.js';
-import { tracelessDependencies } from './traceless-text.js';
+import { paceOfText } from './traceless-text.js';
 
 const READS = /^\(*\s*(select|values|table)\b/i;
 const PLAIN = /^\(*\s*(select|values|table|insert|update|delete|merge)\b/i;
@@ -20,13 +19,10 @@ export function passThroughPlan(sql: string, template: string, parser: SqlParser
   if (PLAIN.test(template) && !SESSION_WORDS.test(template)) {
     const verb = /^\(*\s*(\w+)/.exec(template)![1]!.toUpperCase();
     const isRead = READS.test(template);
-    const dependencies = isRead
-      ? tracelessDependencies(sql, parser, (select) => leavesNoTrace(select, keyspace))
-      : undefined;
     return completePlan(verb, {
       placement: { type: 'home' },
       access: isRead ? 'read' : 'write',
-      ...(dependencies === undefined ? {} : { pace: new Pace(dependencies) }),
+      ...(isRead ? paceOfText(sql, parser, (select) => leavesNoTrace(select, keyspace)) : {}),
     });
   }
   let node: Node | undefined;

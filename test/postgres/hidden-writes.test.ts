@@ -5,6 +5,7 @@ import { hiddenWritesSql } from '../../src/postgres/hidden-writes.js';
 import { dependenciesOf } from '../../src/routing/dependencies.js';
 import { loadParser } from '../../src/sql/postgres-parser.js';
 import { lastFirst, runSql, startPostgres } from '../cluster.js';
+import { verdictOf } from '../hidden-writes.js';
 
 /** What a server says of reads whose text shows no write: `no` only where none can be behind it. */
 const [server] = await startPostgres(lastFirst(after));
@@ -13,12 +14,8 @@ const parser = await loadParser();
 async function answerTo(database: string, sql: string): Promise<string> {
   const [parsed] = parser.parse(sql);
   const { SelectStmt } = parsed!.stmt as { SelectStmt: SelectStmt };
-  const answers = new Set<unknown>();
-  for (const question of hiddenWritesSql(dependenciesOf(SelectStmt))) {
-    const [row] = await runSql(server!.url(database), question);
-    answers.add(Object.values(row!)[0]);
-  }
-  return answers.has('yes') ? 'yes' : [...answers].join(', ');
+  const questions = hiddenWritesSql(dependenciesOf(SelectStmt));
+  return verdictOf(questions, (question) => runSql(server!.url(database), question));
 }
 
 async function makeDatabase(name: string, ...statements: string[]): Promise<void> {
